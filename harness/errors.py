@@ -1,0 +1,31 @@
+"""The errors that a user can mend, and what each does to a run.
+
+Every message says what came, what is allowed, and what to do next.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MissingPrerequisite(RuntimeError):
+    """Data, weights or a library that the run needs is not here; the message names the fix."""
+
+
+class NotApplicable(Exception):
+    """This cell makes no sense (a budget under the floor, a task for another kind of backbone); not a failure."""
+
+
+class Diverged(Exception):
+    """The loss or a score became NaN or infinite."""
+
+
+class UnknownName(ValueError):
+    """A name that nothing has; the message offers the nearest known ones."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:40])}"
+        super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}; {hint}")

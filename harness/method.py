@@ -1,0 +1,221 @@
+"""The method contract: a card of facts, and the hooks through which the one training loop meets any method.
+
+A method file defines ``CARD`` (a literal), a frozen ``Config`` of its values, a subclass of ``Method`` with only the
+hooks it needs, and ``METHOD``. The base class freezes, counts, saves, loads and detaches, once for all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.errors import NotApplicable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from harness.random import Streams
+    from harness.targets import Targets
+
+
+class MethodCard(BaseModel):
+    """The static facts of one method, a literal in its file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    paper: str
+    url: str
+    year: int
+    code: str | None
+    version: int
+    count: str
+    """The formula of trained scalars outside the head."""
+    starts_at_identity: bool
+    differs: tuple[str, ...]
+    """Each deliberate difference from the paper."""
+    tuned: dict[str, tuple[float, float]]
+    """Log-uniform search range per tuned training value."""
+    needs: tuple[str, ...] = ()
+    budget: str | None = None
+    """The knob that meets a budget; null for a method of one size."""
+    targets: str | None = None
+    """``all`` or ``none`` for methods whose definition fixes what they touch; null where the suite chooses."""
+
+
+class Config(BaseModel):
+    """A method's own values: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a method may know of the run it is attached for."""
+
+    targets: Targets
+    head: frozenset[str]
+    """Names of the parameters that the loader had to initialise newly."""
+    total: int
+    """N: scalars of the backbone without head, tied weights once."""
+    budget: int | None = None
+    """Trained scalars outside the head that may be used; null leaves the method at its configured size."""
+    total_steps: int = 0
+    epochs: int = 0
+    batch_size: int = 0
+
+
+class Method:
+    """The base of every method: nothing but the head is trained until a subclass says otherwise."""
+
+    Config: ClassVar[type[BaseModel]] = Config
+    trains_head: ClassVar[bool] = True
+
+    def __init__(self, config: BaseModel | None = None) -> None:
+        self.config = config if config is not None else self.Config()
+        self._dense: dict[str, nn.Parameter] = {}
+        self._head: dict[str, nn.Parameter] = {}
+
+    # Hooks: a subclass overrides only those it needs.
+
+    def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
+        """Insert or mark the trained part of a frozen ``model``."""
+
+    def count(self, model: nn.Module, plan: Plan) -> int:
+        """Return the number of trained scalars outside the head, in closed form, for the configured size."""
+        return 0
+
+    def solve(self, model: nn.Module, plan: Plan) -> BaseModel:
+        """Return the configuration that comes closest to ``plan.budget`` without exceeding it.
+
+        Raises:
+            NotApplicable: where the budget lies under the floor or over the ceiling, or the method has one size only.
+        """
+        raise NotApplicable(f"{type(self).__name__} has one size and takes no budget")
+
+    def calibrate(self, model: nn.Module, batches: Iterable[Any]) -> None:
+        """Make choices that need data (Any: batches are the protocol's own); its time counts as training."""
+
+    def before_epoch(self, epoch: int) -> None:
+        """Act before epoch ``epoch`` (from 1)."""
+
+    def after_backward(self) -> None:
+        """Act on gradients before clipping and the optimiser's step."""
+
+    def after_step(self, step: int) -> None:
+        """Act after optimiser step ``step`` (from 1)."""
+
+    def extra_loss(self) -> Tensor | None:
+        """Return a penalty to add to the task's loss."""
+        return None
+
+    def selectable(self, step: int) -> bool:
+        """Return whether the state after ``step`` may be chosen as the best."""
+        return True
+
+    def finalize(self, model: nn.Module) -> None:
+        """Act once, on the chosen state, before scoring."""
+
+    def merge(self, model: nn.Module) -> None:
+        """Make ``model`` a plain one of the backbone's own architecture with equal outputs, in place."""
+
+    def remove(self, model: nn.Module) -> None:
+        """Undo the structure that ``attach`` made; values of trained backbone tensors are restored by the base."""
+
+    def own_parameters(self) -> dict[str, nn.Parameter]:
+        """Return trained parameters that are the method's own and no parameters of the backbone."""
+        return {}
+
+    def stored_bits(self) -> int:
+        """Return the bits that the trained part without head takes in a file; indices and the like included."""
+        return 32 * sum(parameter.numel() for parameter in self.trained().values())
+
+    def extra_at_inference(self) -> int:
+        """Return the scalars left beside the backbone's own after merging."""
+        return 0
+
+    def zeros(self) -> tuple[int, int] | None:
+        """Return (exact zeros, scalars) of the targeted weights, for methods that make a sparse model."""
+        return None
+
+    # What the base class owns, once for all methods.
+
+    def start(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
+        """Freeze ``model``, attach the method, and free the head."""
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+        named = dict(model.named_parameters())
+        self._head = {name: named[name] for name in sorted(plan.head) if name in named}
+        self.attach(model, plan, streams)
+        if self.trains_head:
+            for parameter in self._head.values():
+                _free(parameter)
+
+    def train_dense(self, parameters: Mapping[str, nn.Parameter]) -> None:
+        """Train whole tensors of the backbone, in fp32 whatever the frozen weights' type; for use in ``attach``."""
+        self._dense = dict(parameters)
+        for parameter in self._dense.values():
+            _free(parameter)
+
+    def trained(self) -> dict[str, nn.Parameter]:
+        """Return the trained parameters outside the head by name."""
+        return {**self._dense, **self.own_parameters()}
+
+    def head(self) -> dict[str, nn.Parameter]:
+        """Return the head's parameters by name."""
+        return self._head
+
+    def updated(self) -> dict[str, nn.Parameter]:
+        """Return everything that the optimiser updates, by name."""
+        return {**self.trained(), **(self._head if self.trains_head else {})}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return the optimiser's groups (Any: they mix parameters and their options)."""
+        return [{"params": list(self.updated().values())}]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return a copy of the trained part, head included."""
+        return {name: parameter.detach().clone() for name, parameter in self.updated().items()}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put a trained part back.
+
+        Raises:
+            ValueError: if it is that of another method or backbone.
+        """
+        updated = self.updated()
+        wrong = sorted(set(state) ^ set(updated)) or [name for name in updated if updated[name].shape != state[name].shape]
+        if wrong:
+            raise ValueError(
+                f"this trained part does not fit {type(self).__name__} on this backbone; it differs in {', '.join(wrong[:5])}"
+            )
+        for name, parameter in updated.items():
+            parameter.data.copy_(state[name])
+        self.loaded()
+
+    def loaded(self) -> None:
+        """Act after a state was put back (masks patch the dense weights)."""
+
+    def detach(self, model: nn.Module, pristine: Mapping[str, Tensor]) -> None:
+        """Restore the backbone bit by bit: structure, values, types and flags.
+
+        Args:
+            model: what ``start`` was given.
+            pristine: the backbone's tensors as they were then, by parameter name.
+        """
+        self.remove(model)
+        for name, parameter in self._dense.items():
+            parameter.data = pristine[name].to(parameter.device, copy=True)
+        for parameter in model.parameters():
+            parameter.requires_grad_(False)
+            parameter.grad = None
+        self._dense = {}
+
+
+def _free(parameter: nn.Parameter) -> None:
+    parameter.data = parameter.data.float()
+    parameter.requires_grad_(True)

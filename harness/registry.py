@@ -1,0 +1,162 @@
+"""The registry: name -> card -> object, lazily.
+
+Built-in methods and tasks are found by file name, third parties by the entry-point groups ``paretune.methods`` and
+``paretune.tasks``, whose values name a module. Cards are literals (``CARD`` of a method file, ``CARDS`` of a task
+file) and are read from the source text, so listing them imports nothing, and a broken file breaks only itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import importlib.util
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import JsonValue, ValidationError
+
+from harness.errors import MissingPrerequisite, UnknownName
+
+if TYPE_CHECKING:
+    from harness.method import Method
+    from harness.task import Task
+
+PACKAGES = ("harness", "methods", "tasks", "runners", "leaderboard")
+ROOT = Path(__file__).resolve().parent.parent
+
+Kind = Literal["method", "task"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One registered name: its card, and where the object comes from."""
+
+    kind: Kind
+    name: str
+    card: dict[str, JsonValue]
+    module: str
+    path: Path
+    origin: str
+    """``built-in``, or the distribution that brought it."""
+    error: str | None = None
+    """Why the file could not be read, where it could not; the entry then only serves to say so."""
+
+
+def check_packages() -> None:
+    """Stop when a folder of the user's shadows one of our five packages.
+
+    Raises:
+        MissingPrerequisite: naming both paths.
+    """
+    for name in PACKAGES:
+        found = importlib.util.find_spec(name)
+        places = [Path(place).resolve() for place in (found.submodule_search_locations or [])] if found else []
+        if places[:1] != [ROOT / name]:
+            came = ", ".join(map(str, places)) or "nothing"
+            raise MissingPrerequisite(
+                f"the package {name!r} resolves to {came}, but paretune's own is {ROOT / name}; "
+                f"rename the folder that shadows it, or start from another directory"
+            )
+
+
+def literals(path: Path, name: str) -> list[dict[str, JsonValue]]:
+    """Return the card literals assigned to ``name`` in a source file, without importing it.
+
+    Raises:
+        ValueError: if the file does not parse, has no such assignment, or the value is not a literal.
+    """
+    try:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        for node in tree.body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+                value = ast.literal_eval(node.value)  # type: ignore[attr-defined]  # both kinds of assignment have one
+                return value if isinstance(value, list) else [value]
+    except (OSError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path.name}: {type(error).__name__}: {error}") from error
+    raise ValueError(f"{path.name}: has no literal {name} = ...; add the card, a dict of plain values")
+
+
+@cache
+def methods() -> dict[str, Entry]:
+    """Return every method by name."""
+    return _collect("method", "CARD")
+
+
+@cache
+def tasks() -> dict[str, Entry]:
+    """Return every task by name."""
+    return _collect("task", "CARDS")
+
+
+def find(kind: Kind, name: str, where: str = "") -> Entry:
+    """Return one entry.
+
+    Raises:
+        UnknownName: offering the nearest names.
+        MissingPrerequisite: if the file that should hold it is broken.
+    """
+    known = methods() if kind == "method" else tasks()
+    if name not in known:
+        raise UnknownName(kind, name, (key for key, entry in known.items() if not entry.error), where)
+    if known[name].error:
+        raise MissingPrerequisite(f"{kind} {name!r} cannot be used: {known[name].error}; mend that file")
+    return known[name]
+
+
+def load_method(name: str) -> type[Method]:
+    """Import a method's file and return its class (the module's ``METHOD``)."""
+    entry = find("method", name)
+    method: type[Method] = importlib.import_module(entry.module).METHOD
+    return method
+
+
+def load_task(name: str) -> Task:
+    """Return a task: the module's ``TASK`` class around its card, or the plain contract where the file has none.
+
+    Raises:
+        MissingPrerequisite: if the card is not a valid one.
+    """
+    from harness.task import Task, TaskCard
+
+    entry = find("task", name)
+    try:
+        card = TaskCard.model_validate(entry.card)
+    except ValidationError as error:
+        raise MissingPrerequisite(f"the card of task {name!r} in {entry.path.name} is wrong: {error}") from error
+    if card.source.hub:
+        return Task(card)
+    kind: type[Task] = importlib.import_module(entry.module).TASK
+    return kind(card)
+
+
+def _collect(kind: Kind, literal: str) -> dict[str, Entry]:
+    found: dict[str, Entry] = {}
+    for module, path, origin in _places(kind):
+        try:
+            cards = literals(path, literal)
+            named = [(str(card["name"]), card, None) for card in cards]
+        except (ValueError, KeyError, TypeError) as error:
+            named = [(module.rpartition(".")[2], {}, f"{error}")]
+        for name, card, problem in named:
+            if name in found:
+                raise MissingPrerequisite(
+                    f"{kind} {name!r} is registered twice, by {found[name].origin} and by {origin}; uninstall or rename one"
+                )
+            found[name] = Entry(kind, name, card, module, path, origin, problem)
+    return dict(sorted(found.items()))
+
+
+def _places(kind: Kind) -> Iterator[tuple[str, Path, str]]:
+    package = f"{kind}s"
+    for path in sorted((ROOT / package).glob("*.py")):
+        if not path.name.startswith("_"):
+            yield f"{package}.{path.stem}", path, "built-in"
+    for point in sorted(entry_points(group=f"paretune.{package}"), key=lambda point: point.name):
+        spec = importlib.util.find_spec(point.module)
+        if spec is not None and spec.origin is not None:
+            yield point.module, Path(spec.origin), point.dist.name if point.dist else point.value

@@ -1,0 +1,1 @@
+"""Where names become objects and runs happen: fitting, scoring, workers and sweeps."""

@@ -1,0 +1,1 @@
+"""Metric modules for the evaluate library, thin wrappers over harness.metric."""

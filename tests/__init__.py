@@ -1,0 +1,1 @@
+"""Claims about the five packages, in folders that mirror them."""

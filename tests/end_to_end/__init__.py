@@ -1,0 +1,1 @@
+"""Claims about the whole way from a suite to its page."""

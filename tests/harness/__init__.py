@@ -1,0 +1,1 @@
+"""Claims about specs, records, data, backbones and randomness."""

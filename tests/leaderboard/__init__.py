@@ -1,0 +1,1 @@
+"""Claims about statistics and pages."""

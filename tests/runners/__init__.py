@@ -1,0 +1,1 @@
+"""Claims about fitting, scoring, workers and sweeps."""

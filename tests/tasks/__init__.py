@@ -1,0 +1,1 @@
+"""Claims about every task, protocol and metric."""
