@@ -165,6 +165,7 @@ def load_model(files: BackboneFiles, auto_class: Any, meta: bool = False, **opti
         return model, frozenset(name for name, _ in model.named_parameters() if not name.startswith(prefix))
     verbosity = logging.get_verbosity()
     logging.set_verbosity_error()  # the missing head is what we ask for, not a warning
+    logging.disable_progress_bar()
     try:
         with torch.random.fork_rng(devices=[]):
             model, report = auto_class.from_pretrained(
@@ -277,7 +278,7 @@ def _digest(paths: list[Path]) -> str:
 def _tiny_config(architecture: str, **options: Any) -> Any:  # Any: transformers' configurations
     from transformers import AutoConfig
 
-    values = {"vocab_size": TINY_VOCABULARY, "pad_token_id": 256, "bos_token_id": 257, "eos_token_id": 258}
+    values = {"vocab_size": TINY_VOCABULARY, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
     values |= {"max_position_embeddings": 160, "n_positions": 160}
     if architecture == "vit":
         values = {}
@@ -290,7 +291,7 @@ def _byte_tokenizer() -> Any:  # Any: see Backbone
 
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     special = ["<pad>", "<s>", "</s>", "<mask>", "<unk>"]
-    vocabulary = {token: index for index, token in enumerate([*letters, *special])}
+    vocabulary = {token: index for index, token in enumerate([*special, *letters])}
     tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

@@ -54,8 +54,9 @@ class Metric:
 
     def score(self, rows: Rows, weights: Column | None = None) -> float:
         """Return the number for rows, each counted ``weights`` times (once by default); NaN where it is undefined."""
-        first = rows[self.statistics[0]]
-        return float(self.formula(rows, np.ones_like(first) if weights is None else weights))
+        if weights is None:
+            weights = np.ones_like(rows[self.statistics[0]])
+        return float(self.formula(rows, weights)) if weights.sum() > 0 else float("nan")
 
 
 def _both(predicted: Column, actual: Column) -> dict[str, Column]:
@@ -63,12 +64,11 @@ def _both(predicted: Column, actual: Column) -> dict[str, Column]:
 
 
 def _mean_correct(rows: Rows, weights: Column) -> float:
-    total = weights.sum()
-    return float(weights @ rows["correct"] / total) if total > 0 else float("nan")
+    return float(weights @ rows["correct"] / weights.sum())
 
 
 def _matthews(rows: Rows, weights: Column) -> float:
-    """Multi-class Matthews correlation (Gorodkin 2004); 0 where a side is constant, as the field's libraries have it."""
+    """Multi-class Matthews correlation (Gorodkin 2004); 0 where one side is constant, as is usual in the field."""
     classes, codes = np.unique(np.concatenate([rows["predicted"], rows["actual"]]), return_inverse=True)
     predicted, actual = codes.reshape(2, -1)
     by_prediction = np.bincount(predicted, weights, classes.size)
@@ -98,7 +98,7 @@ def _f1(rows: Rows, weights: Column) -> float:
 
 def _correlation(first: Column, second: Column, weights: Column) -> float:
     counted = weights > 0
-    if any(np.unique(values[counted]).size < 2 for values in (first, second)):
+    if np.ptp(first[counted]) == 0 or np.ptp(second[counted]) == 0:
         return float("nan")
     total = weights.sum()
     first, second = first - weights @ first / total, second - weights @ second / total
@@ -151,4 +151,4 @@ METRICS: dict[str, Metric] = {
         _mean_of("pearson_and_spearman", PEARSON, SPEARMAN),
     )
 }
-"""Every metric by name. Whether it is a mean of independent items (``correct`` alone) decides how intervals are made."""
+"""Every metric by name; one whose only statistic is ``correct`` is a mean of independent items, others are not."""

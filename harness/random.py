@@ -16,14 +16,22 @@ from numpy.typing import NDArray
 
 
 def words(count: int, *, seed: int, purpose: str, name: str = "") -> NDArray[np.uint64]:
-    """Return ``count`` raw 64-bit words of the stream ``(seed, purpose, name)``; a longer draw starts with a shorter one."""
+    """Return ``count`` raw 64-bit words of one stream; a longer draw starts with a shorter one.
+
+    Raises:
+        ValueError: if ``purpose`` has a slash, which separates the parts of the key: ``a/b`` with name ``c`` would be
+            the same stream as ``a`` with name ``b/c``. A name may have slashes.
+    """
+    if "/" in purpose:
+        raise ValueError(f"the purpose of a stream has no slash, got {purpose!r}; put what follows it into the name")
     key = np.frombuffer(hashlib.blake2b(f"{seed}/{purpose}/{name}".encode(), digest_size=16).digest(), dtype="<u8")
     return np.random.Philox(key=key.astype(np.uint64)).random_raw(count).astype(np.uint64, copy=False)
 
 
 def uniforms(count: int, *, seed: int, purpose: str, name: str = "") -> NDArray[np.float64]:
     """Return ``count`` floats in [0, 1) with 53 random bits each."""
-    return (words(count, seed=seed, purpose=purpose, name=name) >> np.uint64(11)) * 2.0**-53
+    bits: NDArray[np.uint64] = words(count, seed=seed, purpose=purpose, name=name) >> np.uint64(11)
+    return bits.astype(np.float64) * 2.0**-53
 
 
 def permutation(size: int, *, seed: int, purpose: str, name: str = "") -> NDArray[np.int64]:

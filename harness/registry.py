@@ -115,6 +115,7 @@ def load_method(name: str) -> type[Method]:
     return method
 
 
+@cache
 def load_task(name: str) -> Task:
     """Return a task: the module's ``TASK`` class around its card, or the plain contract where the file has none.
 

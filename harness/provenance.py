@@ -1,0 +1,112 @@
+"""Provenance: digests of the code, cards, data and weights that made a number, which decide whether it can be reused.
+
+Code is digested as a syntax tree without comments, docstrings and empty fields, so a reworded comment keeps every
+record fresh and a changed formula makes them stale. What counts is the method's file, the task's file, the fit,
+the protocol, the metric, and every module of ours that these import, however far.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from harness import registry
+from harness.backbone import BackboneFiles
+from harness.data import DataSource
+from harness.spec import Spec
+
+ROOTS = ("runners.fit", "runners.score", "harness.metric", "harness.data")
+
+
+def code_digest(spec: Spec) -> str:
+    """Return the digest of the code that a run of ``spec`` goes through."""
+    method = registry.find("method", spec.method)
+    tasks = [registry.find("task", name) for name in (spec.train, *spec.score)]
+    protocol = f"tasks.protocols.{spec.protocol}"
+    generated = [task.module for task in tasks if not task.card.get("source", {}).get("hub")]  # type: ignore[union-attr]
+    modules = closure((*ROOTS, protocol, method.module, *generated))
+    digests = {name: tree_digest(path) for name, path in modules.items()}
+    cards = {entry.name: entry.card.get("version") for entry in (method, *tasks)}
+    return _digest({"modules": digests, "cards": cards})
+
+
+def provenance_digest(spec: Spec, data: dict[str, str], weights: str, code: str) -> str:
+    """Return the one digest that a record's reuse hangs on."""
+    return _digest({"code": code, "data": data, "weights": weights, "run": spec.run_id})
+
+
+def expected(spec: Spec, source: DataSource, files: BackboneFiles) -> str:
+    """Return the provenance digest that a run of ``spec`` would have now."""
+    return provenance_digest(spec, data_digests(spec, source), files.digest, code_digest(spec))
+
+
+def data_digests(spec: Spec, source: DataSource) -> dict[str, str]:
+    """Return task and split to the digest of its raw rows."""
+    trained = registry.load_task(spec.train)
+    digests = {f"{spec.train}:train": source.digest(trained, "train")}
+    for name in spec.score:
+        digests[f"{name}:evaluation"] = source.digest(registry.load_task(name), "evaluation")
+    return digests
+
+
+def closure(roots: Iterable[str]) -> dict[str, Path]:
+    """Return the modules of ours, and of a plugin's own package, that ``roots`` import, however far."""
+    found: dict[str, Path] = {}
+    waiting = list(roots)
+    packages = {root.partition(".")[0] for root in waiting} | set(registry.PACKAGES)
+    while waiting:
+        name = waiting.pop()
+        path = _path(name) if name.partition(".")[0] in packages else None
+        if name not in found and path is not None:
+            found[name] = path
+            waiting += _imports(path)
+    return dict(sorted(found.items()))
+
+
+@cache
+def tree_digest(path: Path) -> str:
+    """Return the digest of a file's syntax tree without docstrings."""
+    return hashlib.sha256(_canonical(ast.parse(path.read_text(encoding="utf-8"))).encode()).hexdigest()
+
+
+@cache
+def _path(module: str) -> Path | None:
+    base = registry.ROOT.joinpath(*module.split("."))
+    if module.partition(".")[0] not in registry.PACKAGES:
+        entries = [*registry.methods().values(), *registry.tasks().values()]
+        folders = {entry.module: entry.path for entry in entries}
+        return folders.get(module)
+    if base.with_suffix(".py").is_file():
+        return base.with_suffix(".py")
+    return base / "__init__.py" if (base / "__init__.py").is_file() else None
+
+
+@cache
+def _imports(path: Path) -> tuple[str, ...]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return tuple(names)
+
+
+def _canonical(node: object) -> str:
+    """Write a tree down without positions, docstrings and empty fields, which differ between Python versions."""
+    if isinstance(node, ast.AST):
+        fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"]
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+            fields = [(name, value[1:] if name == "body" else value) for name, value in fields]
+        return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"
+    if isinstance(node, list):
+        return f"[{','.join(map(_canonical, node))}]"
+    return repr(node)
+
+
+def _digest(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,292 @@
+"""Cells: runs grouped into sections (what may be compared), rows (a method as asked), and one cell per scored task.
+
+A section holds runs of one suite, backbone, protocol, split policy, sizes and data seed: all that must be equal before
+two numbers may stand in one table. Only final runs are shown; trials are counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from harness.record import Record, UnreadableRecord
+from harness.spec import Spec
+from leaderboard.load import Run, read_entry
+from leaderboard.statistics import Entry, Interval, score_interval
+
+SETTINGS = ("train", "score", "training", "threads")
+"""Fields of a spec that usually are equal or follow the method; rows split by them where they would collide."""
+CORRELATIONS = ("matthews", "pearson", "spearman", "pearson_and_spearman")
+"""Metrics that reach below 0."""
+NOT_ENVIRONMENT = ("commit", "dirty")
+"""Environment facts that differ between equal runs: code is compared by provenance digest instead."""
+
+
+class Measure(NamedTuple):
+    """What the headline number of a task means, as its card says."""
+
+    name: str
+    higher_is_better: bool
+    unit: str
+    chance: float | None
+    ceiling: float | None
+
+    @property
+    def scale(self) -> float:
+        """What a score is multiplied by before it is shown."""
+        return 100.0 if self.unit == "%" else 1.0
+
+    @property
+    def lowest(self) -> float | None:
+        """The smallest possible value, where it is known."""
+        if not self.higher_is_better:
+            return None
+        return -1.0 if self.name in CORRELATIONS else 0.0
+
+    def within(self, interval: Interval) -> Interval:
+        """Cut an interval where values cannot be."""
+        if interval.low is None or interval.high is None or not self.higher_is_better:
+            return interval
+        low = interval.low if self.lowest is None else max(interval.low, self.lowest)
+        return interval._replace(low=low, high=interval.high if self.ceiling is None else min(interval.high, self.ceiling))
+
+
+@dataclass(frozen=True)
+class Column:
+    """One scored task of a section."""
+
+    task: str
+    title: str
+    measure: Measure
+    version: int | None
+    """The newest card version among the runs."""
+    states: tuple[str, ...]
+    """What the mirror said of its data, when not complete."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The final runs of one row on one task."""
+
+    task: str
+    runs: tuple[Run, ...]
+    """By seed."""
+    interval: Interval | None = None
+    """Mean over the ok seeds; None where no run is ok or the metric is undefined on some seed."""
+    entry: Entry | None = None
+    """Per-item rows for paired comparisons."""
+    marks: tuple[str, ...] = ()
+    """What a reader must know before using the number."""
+
+    @property
+    def good(self) -> tuple[Run, ...]:
+        """The runs that have a result."""
+        return tuple(run for run in self.runs if run.record.status == "ok")
+
+    @property
+    def bad(self) -> tuple[Run, ...]:
+        """The runs that have none."""
+        return tuple(run for run in self.runs if run.record.status != "ok")
+
+    @property
+    def comparable(self) -> bool:
+        """Whether the number may be set against others: several seeds, items at hand, not stale or superseded."""
+        tainted = any(mark.startswith(("stale", "superseded")) for mark in self.marks)
+        return self.entry is not None and self.interval is not None and self.interval.ranks and not tainted
+
+
+@dataclass(frozen=True)
+class Row:
+    """One method as it was asked for, on every task of a section."""
+
+    method: str
+    values: tuple[tuple[str, str], ...]
+    budget: str
+    targets: str
+    settings: tuple[tuple[str, str], ...]
+    """Settings in which this row differs from others of the same method, where it does."""
+    trained: tuple[int, ...]
+    """Different counts of trained scalars among the ok runs, ascending; empty where none is known."""
+    cells: Mapping[str, Cell]
+    mixed: tuple[str, ...]
+    """Environment facts in which its runs differ."""
+
+    @property
+    def size(self) -> float | None:
+        """Where the row stands on the axis of trained parameters."""
+        return float(np.mean(self.trained)) if self.trained else None
+
+    @property
+    def label(self) -> str:
+        """Method and what was asked of it, in one line."""
+        details = [f"{key} {value}" for key, value in self.values]
+        return " ".join([self.method, *details, *([self.budget] if self.budget else [])])
+
+
+@dataclass(frozen=True)
+class Section:
+    """Numbers that may stand in one table."""
+
+    suite: str
+    backbone: str
+    protocol: str
+    policy: str
+    sizes: str
+    data_seed: int
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+    num_trials: int
+    mixed: tuple[str, ...]
+    """Environment facts in which its rows differ."""
+
+
+class Table(NamedTuple):
+    """All sections, and what was found unusable while reading items."""
+
+    sections: tuple[Section, ...]
+    unreadable: list[str]
+
+
+def tabulate(runs: Iterable[Run], stale: Mapping[str, str]) -> Table:
+    """Group runs into sections; ``stale`` maps run ids to the reason why their code or data have moved on."""
+    grouped: dict[tuple[Any, ...], list[Run]] = defaultdict(list)  # Any: the fields of a section in order
+    for run in runs:
+        spec = run.record.spec
+        for suite in run.suites:
+            sizes = ", ".join(f"{name} {size:,}" for name, size in spec.sizes.model_dump().items() if size is not None)
+            grouped[suite, spec.backbone, spec.protocol, spec.policy, sizes, spec.data_seed].append(run)
+    unreadable: set[str] = set()
+    sections = tuple(_section(key, grouped[key], stale, unreadable) for key in sorted(grouped))
+    return Table(sections, sorted(unreadable))
+
+
+def _section(key: tuple[Any, ...], runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Section:
+    finals = [run for run in runs if run.record.spec.purpose == "final"]
+    columns = tuple(_column(task, finals) for task in sorted({task for run in finals for task in run.record.spec.score}))
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in finals:
+        groups[_asked(run.record.spec)].append(run)
+    rows: list[Row] = []
+    for group in groups.values():
+        for settings, part in _without_collisions(group):
+            cells = {column.task: _cell(column, part, stale, unreadable) for column in columns}
+            rows.append(_row(part, settings, cells))
+    rows.sort(key=lambda row: (row.size is None, row.size or 0.0, row.label, row.targets, row.settings))
+    mixed = differing(run.record for run in finals if run.record.status == "ok")
+    return Section(*key, columns=columns, rows=tuple(rows), num_trials=len(runs) - len(finals), mixed=mixed)
+
+
+def _column(task: str, runs: Sequence[Run]) -> Column:
+    cards = [card for run in runs if (card := run.record.task_cards.get(task))]
+    newest = max(cards, key=lambda card: (_version(card) or 0, json.dumps(card, sort_keys=True)), default={})
+    facts = newest.get("metric")
+    headlines = sorted({score.headline for run in runs if (score := run.score(task))})
+    measure = Measure(headlines[0] if headlines else "score", True, "", None, None)
+    if isinstance(facts, dict):
+        chance, ceiling = (_number(facts.get(name)) for name in ("chance", "ceiling"))
+        name, unit = str(facts.get("name", measure.name)), str(facts.get("unit", ""))
+        measure = Measure(name, bool(facts.get("higher_is_better", True)), unit, chance, ceiling)
+    states = {run.record.digests.data_state.get(task, "") for run in runs} - {"", "complete"}
+    return Column(task, str(newest.get("title", task)), measure, _version(newest), tuple(sorted(states)))
+
+
+def _version(card: Mapping[str, Any]) -> int | None:  # Any: a card as JSON
+    version = card.get("version")
+    return version if isinstance(version, int) else None
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _asked(spec: Spec) -> str:
+    fields = spec.model_dump(mode="json", include={"method", "values", "budget", "targets"})
+    return json.dumps(fields, sort_keys=True)
+
+
+def _without_collisions(runs: Sequence[Run]) -> list[tuple[tuple[tuple[str, str], ...], list[Run]]]:
+    """Split a row by its settings where otherwise two runs of one seed and task would share a cell."""
+    places = [(run.record.spec.seed, task) for run in runs for task in run.record.spec.score]
+    if len(places) == len(set(places)):
+        return [((), list(runs))]
+    groups: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
+    every = [_settings(run.record.spec) for run in runs]
+    differ = sorted({name for one in every for name in one if len({json.dumps(other[name]) for other in every}) > 1})
+    for run, one in zip(runs, every, strict=True):
+        groups[tuple((name, _words(one[name])) for name in differ)].append(run)
+    return sorted(groups.items(), key=lambda pair: pair[0])
+
+
+def _settings(spec: Spec) -> dict[str, Any]:  # Any: JSON values
+    fields = spec.model_dump(mode="json", include=set(SETTINGS))
+    return {**fields.pop("training"), **fields}
+
+
+def _words(value: Any) -> str:  # Any: a JSON value
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _row(runs: Sequence[Run], settings: tuple[tuple[str, str], ...], cells: Mapping[str, Cell]) -> Row:
+    spec = runs[0].record.spec
+    counts = {run.record.counts.trained for run in runs if run.record.counts and run.record.status == "ok"}
+    return Row(
+        method=spec.method,
+        values=tuple((name, _words(value)) for name, value in sorted(spec.values.items())),
+        budget=str(spec.budget) if spec.budget else "",
+        targets=spec.targets if isinstance(spec.targets, str) else ", ".join(spec.targets),
+        settings=settings,
+        trained=tuple(sorted(counts)),
+        cells=cells,
+        mixed=differing(run.record for run in runs if run.record.status == "ok"),
+    )
+
+
+def _cell(column: Column, row_runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Cell:
+    chosen = sorted((run for run in row_runs if column.task in run.record.spec.score), key=lambda run: run.record.spec.seed)
+    runs = tuple(chosen)
+    marks = _marks(column, runs, stale)
+    good = [run for run in runs if run.record.status == "ok"]
+    values = [value for run in good if (value := headline(run, column)) is not None]
+    if not good or len(values) != len(good):
+        return Cell(column.task, runs, marks=marks)
+    mean = float(np.mean(values))
+    try:
+        entry = read_entry(good, column.task, column.measure.name)
+    except UnreadableRecord as error:
+        unreadable.add(str(error))
+        interval = Interval(mean, None, None, len(good), 0, "its items cannot be read")
+        return Cell(column.task, runs, interval, marks=marks)
+    return Cell(column.task, runs, column.measure.within(score_interval(entry)), entry, marks)
+
+
+def headline(run: Run, column: Column) -> float | None:
+    """Return a run's headline number on a task, None where it is undefined or absent."""
+    score = run.score(column.task)
+    return score.metrics.get(column.measure.name) if score else None
+
+
+def _marks(column: Column, runs: Sequence[Run], stale: Mapping[str, str]) -> tuple[str, ...]:
+    found: list[str] = sorted({f"stale: {stale[run.run_id]}" for run in runs if run.run_id in stale})
+    versions = {_version(run.record.task_cards.get(column.task, {})) for run in runs} - {None, column.version}
+    found += [f"superseded: task version {version}, newest {column.version}" for version in sorted(map(str, versions))]
+    states = {run.record.digests.data_state.get(column.task, "") for run in runs if run.record.status == "ok"}
+    if len(column.states) > 1:
+        found += [f"data {state}" for state in sorted(states - {"", "complete"})]
+    return tuple(found)
+
+
+def differing(records: Iterable[Record]) -> tuple[str, ...]:
+    """Return the environment facts (versions, device, threads) in which records differ."""
+    flat: list[dict[str, str]] = []
+    for record in records:
+        facts = {**record.environment}
+        versions = facts.pop("versions", None)
+        facts |= versions if isinstance(versions, dict) else {}
+        flat.append({name: json.dumps(value, sort_keys=True) for name, value in facts.items() if name not in NOT_ENVIRONMENT})
+    names = {name for facts in flat for name in facts}
+    return tuple(sorted(name for name in names if len({facts.get(name) for facts in flat}) > 1))

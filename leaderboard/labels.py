@@ -1,0 +1,73 @@
+"""Where the labels of a chart go: beside their marks, never over another mark or label, or nowhere.
+
+A label that finds no room is left out; the key above the charts names every series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+CHARACTER, LINE = 6.1, 13.0
+"""Generous size in pixels of one character and one line at the charts' font size."""
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels, y downwards."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def overlaps(self, other: Box) -> bool:
+        """Whether the two share any area."""
+        return (
+            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
+        )
+
+
+class Wish(NamedTuple):
+    """A text, and the middles that it may have, the most wanted first."""
+
+    text: str
+    middles: tuple[tuple[float, float], ...]
+
+
+def text_width(text: str) -> float:
+    """Return a generous width of a text in pixels."""
+    return CHARACTER * len(text)
+
+
+def around(text: str, x: float, y: float) -> Wish:
+    """Wish for a place close to a point: right, above, below, left, then a little farther."""
+    beside = text_width(text) / 2 + 9
+    near = [(x + beside, y), (x, y - 15), (x, y + 15), (x - beside, y)]
+    slanted = [(x + sx * beside, y + sy * 11) for sx in (1, -1) for sy in (-1, 1)]
+    far = [(x, y + sy * distance) for distance in (27, 40) for sy in (-1, 1)]
+    return Wish(text, tuple(near + slanted + far))
+
+
+def along(text: str, width: float, y: float) -> Wish:
+    """Wish for a place on a horizontal line: above or below it, at its left end, right end, or between."""
+    half = text_width(text) / 2 + 3
+    across = [half, width - half, width / 2, width / 3, 2 * width / 3]
+    return Wish(text, tuple((x, y + dy) for x in across for dy in (-8.0, 9.0)))
+
+
+def place(wishes: Sequence[Wish], taken: Sequence[Box], width: float, height: float) -> list[tuple[float, float] | None]:
+    """Return a middle for each text, or None where every wished place is outside or taken; first come, first served."""
+    boxes = list(taken)
+    chosen: list[tuple[float, float] | None] = []
+    for wish in wishes:
+        half = text_width(wish.text) / 2
+        found = None
+        for x, y in wish.middles:
+            box = Box(x - half, y - LINE / 2, x + half, y + LINE / 2)
+            inside = box.left >= 0 and box.right <= width and box.top >= -4 and box.bottom <= height
+            if inside and not any(box.overlaps(other) for other in boxes):
+                found = (x, y)
+                boxes.append(box)
+                break
+        chosen.append(found)
+    return chosen

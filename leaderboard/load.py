@@ -1,0 +1,183 @@
+"""Records from folders: what can be read is used, what cannot is named, and nothing depends on the order of folders.
+
+A run id is one question and an attempt one try at it. The result of a run is its newest attempt that is ok, else its
+newest attempt. Items are read only when an interval asks for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from harness.errors import MissingPrerequisite
+from harness.metric import METRICS, Metric, Rows
+from harness.record import ITEMS_FILE, RECORD_FILE, STARTED_FILE, Record, TaskScore, UnreadableRecord, read_record
+from leaderboard.statistics import Entry
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One record and where it lies."""
+
+    record: Record
+    folder: Path
+
+    @property
+    def label(self) -> str:
+        """Run and attempt as folders name them, free of the machine's paths."""
+        return f"{self.record.run_id}/{self.record.attempt:03d}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """All attempts at one run id, oldest first."""
+
+    run_id: str
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def result(self) -> Attempt:
+        """The newest ok attempt, else the newest."""
+        good = [attempt for attempt in self.attempts if attempt.record.status == "ok"]
+        return (good or self.attempts)[-1]
+
+    @property
+    def record(self) -> Record:
+        """The record of the result."""
+        return self.result.record
+
+    @property
+    def suites(self) -> tuple[str, ...]:
+        """Every suite that asked for this run."""
+        return tuple(sorted({attempt.record.suite or "" for attempt in self.attempts}))
+
+    def score(self, task: str) -> TaskScore | None:
+        """Return the scores of one task where this run has them."""
+        return next((score for score in self.record.scores if score.task == task), None)
+
+
+class Loaded(NamedTuple):
+    """What lies in some folders."""
+
+    runs: tuple[Run, ...]
+    """By run id."""
+    unreadable: list[str]
+    """One message for each file that was left out."""
+    num_unfinished: int
+    """Attempts that started and have no record: running, or not yet known to be lost."""
+
+    @property
+    def num_records(self) -> int:
+        """Attempts with a readable record, copies counted once."""
+        return sum(len(run.attempts) for run in self.runs)
+
+
+def load_records(folders: Sequence[Path]) -> Loaded:
+    """Read every ``<run id>/<attempt>/record.json`` under the folders, however deep.
+
+    Raises:
+        MissingPrerequisite: if a folder does not exist.
+    """
+    attempts: dict[tuple[str, str], Attempt] = {}
+    unreadable: set[str] = set()
+    started: set[str] = set()
+    for folder in folders:
+        if not folder.is_dir():
+            raise MissingPrerequisite(f"there is no folder {folder}; give the output folder of a run, or of a release")
+        started.update(_without_record(folder))
+        for path in sorted(folder.rglob(RECORD_FILE)):
+            try:
+                record = read_record(path)
+            except UnreadableRecord as error:
+                # A page may be published: it names the file, not where this machine keeps it.
+                unreadable.add(str(error).replace(str(path), str(Path(folder.name) / path.relative_to(folder))))
+                continue
+            key = (record.run_id, record.to_json())
+            if key not in attempts or not (attempts[key].folder / ITEMS_FILE).exists():
+                attempts[key] = Attempt(record, path.parent)
+    by_run: dict[str, list[Attempt]] = defaultdict(list)
+    for (run_id, text), attempt in sorted(attempts.items(), key=lambda pair: _age(pair[1], pair[0][1])):
+        del text
+        by_run[run_id].append(attempt)
+    runs = tuple(Run(run_id, tuple(by_run[run_id])) for run_id in sorted(by_run))
+    return Loaded(runs, sorted(unreadable), len(started))
+
+
+def _age(attempt: Attempt, text: str) -> tuple[int, str, str]:
+    return attempt.record.attempt, attempt.record.started, text
+
+
+def _without_record(folder: Path) -> Iterator[str]:
+    for path in folder.rglob(STARTED_FILE):
+        if not (path.parent / RECORD_FILE).exists():
+            yield f"{path.parent.parent.name}/{path.parent.name}"
+
+
+class Items(NamedTuple):
+    """The scored examples of one run on one task, in stored order."""
+
+    item_ids: tuple[str, ...]
+    cluster_ids: tuple[str, ...]
+    rows: Rows
+
+
+def read_items(attempt: Attempt, task: str, metric: Metric) -> Items:
+    """Read one task's rows of an attempt.
+
+    Raises:
+        UnreadableRecord: if the file is missing, is not the one that the record tells of, or does not give its score.
+    """
+    path, name = attempt.folder / ITEMS_FILE, f"{attempt.label}/{ITEMS_FILE}"
+    try:
+        content = path.read_bytes()
+        table = pq.read_table(pa.BufferReader(content))
+        table = table.filter(pa.array(np.asarray(table["task"].to_pylist(), dtype=object) == task))
+        columns = {key: table[key].to_numpy().astype(np.float64) for key in metric.statistics}
+        item_ids = tuple(str(item) for item in table["item_id"].to_pylist())
+        clusters = table["cluster_id"].to_pylist()
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise UnreadableRecord(f"{name}: not the items of a run ({type(error).__name__})") from error
+    expected = attempt.record.digests.items
+    if expected is not None and hashlib.sha256(content).hexdigest() != expected.removeprefix("sha256:"):
+        raise UnreadableRecord(f"{name}: its SHA-256 is not {expected}, as the record has it; it was edited")
+    if not item_ids or len(set(item_ids)) != len(item_ids) or not all(np.isfinite(c).all() for c in columns.values()):
+        raise UnreadableRecord(f"{name}: items of {task} are missing, doubled or have no statistics for {metric.name}")
+    score = next((score for score in attempt.record.scores if score.task == task), None)
+    stored = score.metrics.get(metric.name) if score else None
+    computed = metric.score(columns)
+    if stored is not None and not abs(stored - computed) <= 1e-6:
+        raise UnreadableRecord(f"{name}: gives {metric.name} {computed:.6f} on {task}, the record says {stored:.6f}")
+    clusters = [item if cluster is None else str(cluster) for item, cluster in zip(item_ids, clusters, strict=True)]
+    return Items(item_ids, tuple(clusters), columns)
+
+
+def read_entry(runs: Sequence[Run], task: str, metric_name: str) -> Entry:
+    """Return the rows of a cell on one task; its runs must be ok, of different seeds, and on equal items.
+
+    Raises:
+        UnreadableRecord: if some run's items cannot be used, or the seeds scored different items.
+    """
+    if metric_name not in METRICS:
+        raise UnreadableRecord(f"{task}: metric {metric_name!r} is unknown to this version; known: {', '.join(METRICS)}")
+    metric = METRICS[metric_name]
+    items = {run.record.spec.seed: read_items(run.result, task, metric) for run in runs}
+    first = next(iter(items.values()))
+    place = {item: number for number, item in enumerate(first.item_ids)}
+    rows: dict[int, Rows] = {}
+    for seed, other in items.items():
+        if other.item_ids == first.item_ids:
+            rows[seed] = other.rows
+            continue
+        if set(other.item_ids) != place.keys():
+            raise UnreadableRecord(f"{task}: the seeds of {runs[0].record.spec.method} scored different items")
+        order = np.argsort([place[item] for item in other.item_ids])
+        rows[seed] = {name: column[order] for name, column in other.rows.items()}
+    return Entry(metric, first.item_ids, first.cluster_ids, rows)

@@ -1,0 +1,32 @@
+"""Head only: a linear probe; the backbone is frozen and the newly initialised head is trained.
+
+Paper: none; the reference point that every method must beat.    Code: none
+Maths: y = h(f(x; theta_0); w), only w moves    Count: 0 (no method is charged for the head)
+Starts at identity: yes, the backbone never changes.
+"""
+
+from __future__ import annotations
+
+from harness.method import Method
+
+CARD = {
+    "name": "head_only",
+    "title": "Head only (linear probe)",
+    "paper": "reference point",
+    "url": "",
+    "year": 2018,
+    "code": None,
+    "version": 1,
+    "count": "0",
+    "starts_at_identity": True,
+    "differs": [],
+    "tuned": {"lr": [1e-3, 1e-1]},
+    "targets": "none",
+}
+
+
+class HeadOnly(Method):
+    """Train the head and nothing else, which is what the contract does by itself."""
+
+
+METHOD = HeadOnly
