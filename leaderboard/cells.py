@@ -100,7 +100,7 @@ class Cell:
         return self.entry is not None and self.interval is not None and self.interval.ranks and not tainted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
     """One method as it was asked for, on every task of a section."""
 

@@ -18,7 +18,17 @@ import vl_convert
 from leaderboard.labels import Box, Wish, along, around, place
 
 WIDTH, HEIGHT = 306, 214
-SHAPES = ("circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right")
+SHAPE_PATHS = {
+    "circle": "M11 7a4 4 0 1 1-8 0a4 4 0 1 1 8 0z",
+    "square": "M3.5 3.5h7v7h-7z",
+    "triangle-up": "M7 2.5l4.8 8.5h-9.6z",
+    "diamond": "M7 1.8l4.2 5.2l-4.2 5.2l-4.2-5.2z",
+    "cross": "M5.3 2.3h3.4v3h3v3.4h-3v3h-3.4v-3h-3v-3.4h3z",
+    "triangle-down": "M7 11.5l4.8-8.5h-9.6z",
+    "triangle-right": "M11.5 7l-8.5 4.8v-9.6z",
+}
+"""The charts' shapes in a square of 14 pixels, for the key beside them."""
+SHAPES = tuple(SHAPE_PATHS)
 NUM_COLOURS = 8
 INK, FAINT, GROUND = "#0a0be0", "#0a0be1", "#0a0be2"
 _VARIABLES = {INK: "--chart-ink", FAINT: "--chart-faint", GROUND: "--ground"}

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from leaderboard.cells import Column, Row, Section
 from leaderboard.chart import Point, Series, draw
 from leaderboard.statistics import ITEMS_ONLY
-from leaderboard.wording import axis, summary
+from leaderboard.wording import Sentence, axis, summary
 
 
 class Figure(NamedTuple):
@@ -19,7 +19,7 @@ class Figure(NamedTuple):
 
     column: Column
     svg: Markup
-    sentences: tuple[str, ...]
+    sentences: tuple[Sentence, ...]
 
 
 class Curve(NamedTuple):

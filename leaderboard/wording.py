@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from leaderboard.cells import Cell, Column, Measure, Row, Section
 from leaderboard.compare import standing
@@ -57,11 +58,11 @@ def plural(number: int, noun: str) -> str:
 
 def names(rows: Sequence[Row]) -> dict[Row, str]:
     """Return a name for each row that no other row of the section has."""
-    chosen = {id(row): row.label for row in rows}
+    chosen = {row: row.label for row in rows}
     for detail in (_with_targets, _with_settings):
         seen = Counter(chosen.values())
-        chosen = {id(row): detail(row, chosen[id(row)], seen) for row in rows}
-    return {row: chosen[id(row)] for row in rows}
+        chosen = {row: detail(row, name, seen) for row, name in chosen.items()}
+    return chosen
 
 
 def _with_targets(row: Row, name: str, seen: Mapping[str, int]) -> str:
@@ -73,51 +74,69 @@ def _with_settings(row: Row, name: str, seen: Mapping[str, int]) -> str:
     return f"{name}, {details}" if seen[name] > 1 and details else name
 
 
-def summary(section: Section, column: Column) -> list[str]:
-    """Return what the chart of a task shows, in sentences."""
+class Sentence(NamedTuple):
+    """One statement about a chart: what it is about, and what it says."""
+
+    about: str
+    text: str
+
+
+def summary(section: Section, column: Column) -> list[Sentence]:
+    """Return what the chart of a task shows, in words."""
     named = names(section.rows)
     cells = {named[row]: row.cells[column.task] for row in section.rows}
     sizes = {named[row]: row.size for row in section.rows}
     return [*_coverage(cells), *_comparison(cells, column.measure), *_frontier(cells, sizes, column.measure)]
 
 
-def _coverage(cells: Mapping[str, Cell]) -> Iterator[str]:
-    shown = [name for name, cell in cells.items() if cell.interval]
-    yield f"{len(shown)} of {plural(len(cells), 'row')} {'has' if len(shown) == 1 else 'have'} a number."
-    single = [name for name in shown if (interval := cells[name].interval) and interval.num_seeds == 1]
+def _coverage(cells: Mapping[str, Cell]) -> Iterator[Sentence]:
+    shown = {name: cell.interval for name, cell in cells.items() if cell.interval}
+    if len(shown) < len(cells):
+        lacking = [name for name in cells if name not in shown]
+        yield Sentence("No number", f"{listing(lacking)}.")
+    single = [name for name, interval in shown.items() if interval.num_seeds == 1]
     if single:
-        yield f"One seed only, so the interval knows items alone and nothing is compared: {listing(single)}."
+        yield Sentence("One seed, not compared", f"{listing(single)}.")
+    tainted = [name for name, interval in shown.items() if interval.num_seeds > 1 and not cells[name].comparable]
+    if tainted:
+        yield Sentence("Not compared", f"{listing([f'{name} ({_obstacle(cells[name])})' for name in tainted])}.")
 
 
-def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[str]:
+def _obstacle(cell: Cell) -> str:
+    if cell.interval is not None and cell.interval.low is None:
+        return cell.interval.basis
+    return cell.marks[0].split(":")[0] if cell.marks else "no items"
+
+
+def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentence]:
     entries = {name: cell.entry for name, cell in cells.items() if cell.comparable and cell.entry}
     found = standing(entries, measure.higher_is_better)
     if found is None:
-        yield "Nothing is compared: that needs two rows with several seeds each."
+        yield Sentence("Comparison", "none; it needs two rows with several seeds each.")
         return
-    interval = cells[found.best].interval
-    assert interval is not None
+    best = cells[found.best].interval
+    assert best is not None
     word = "Highest" if measure.higher_is_better else "Lowest"
-    yield f"{word} mean: {found.best}, {number(interval.estimate, measure)} {bounds(interval, measure)}."
-
-    def gaps(others: Sequence[str]) -> str:
-        texts = [(found.differences[name], name) for name in others]
-        texts.sort(key=lambda pair: (abs(pair[0].estimate), pair[1]))
-        return listing([f"{name} ({_gap(gap, measure)})" for gap, name in texts])
-
+    yield Sentence(f"{word} mean", f"{found.best}, {number(best.estimate, measure)} {bounds(best, measure)}.")
+    gaps = {name: found.differences[name] for name in sorted(found.differences)}
     if found.together:
-        yield f"Not told apart from it (paired difference on the same items and seeds): {gaps(found.together)}."
+        close = [f"{name} ({_gap(gaps[name], measure)})" for name in _by_size(gaps, found.together)]
+        yield Sentence("Not told apart from it", f"{listing(close)}; paired difference with its 95 % interval.")
     if found.apart:
-        worse = "Lower" if measure.higher_is_better else "Higher"
-        yield f"{worse} beyond chance (Holm-corrected at 5 %): {gaps(found.apart)}."
+        far = [f"{name} ({number(gaps[name].estimate, measure)})" for name in _by_size(gaps, found.apart)]
+        word = "Lower" if measure.higher_is_better else "Higher"
+        yield Sentence(f"{word} beyond chance", f"{listing(far)}; paired difference, Holm-corrected at 5 %.")
+
+
+def _by_size(gaps: Mapping[str, Interval], chosen: Sequence[str]) -> list[str]:
+    return sorted(chosen, key=lambda name: (abs(gaps[name].estimate), name))
 
 
 def _gap(gap: Interval, measure: Measure) -> str:
-    text = bounds(gap, measure)
-    return f"{number(gap.estimate, measure)} {text}" if text else number(gap.estimate, measure)
+    return f"{number(gap.estimate, measure)} {bounds(gap, measure)}".rstrip()
 
 
-def _frontier(cells: Mapping[str, Cell], sizes: Mapping[str, float | None], measure: Measure) -> Iterator[str]:
+def _frontier(cells: Mapping[str, Cell], sizes: Mapping[str, float | None], measure: Measure) -> Iterator[Sentence]:
     points: dict[str, tuple[float, float]] = {}
     for name, cell in cells.items():
         size = sizes[name]
@@ -127,5 +146,4 @@ def _frontier(cells: Mapping[str, Cell], sizes: Mapping[str, float | None], meas
         return
     order = list(points)
     chosen = [order[index] for index in frontier([points[name] for name in order], measure.higher_is_better)]
-    parts = listing([f"{name} ({count(points[name][0])})" for name in chosen])
-    yield f"Frontier of the means, by trained parameters: {parts}; neighbours may lie within each other's noise."
+    yield Sentence("Frontier of the means", f"{listing(chosen)}; neighbours on it may lie within noise.")

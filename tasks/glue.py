@@ -32,7 +32,7 @@ CARDS = [
         "sizes": {"train": 8551, "evaluation": 1043},
         "metric": {"name": "matthews", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["accuracy"],
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/sst2",
@@ -47,7 +47,7 @@ CARDS = [
         "labels": ["negative", "positive"],
         "sizes": {"train": 67349, "evaluation": 872},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5092, "ceiling": 1.0},
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/mrpc",
@@ -63,7 +63,7 @@ CARDS = [
         "sizes": {"train": 3668, "evaluation": 408},
         "metric": {"name": "accuracy_and_f1", "higher_is_better": True, "unit": "%", "chance": 0.748, "ceiling": 1.0},
         "also": ["accuracy", "f1"],
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/stsb",
@@ -102,7 +102,7 @@ CARDS = [
         "sizes": {"train": 363846, "evaluation": 40430},
         "metric": {"name": "accuracy_and_f1", "higher_is_better": True, "unit": "%", "chance": 0.4532, "ceiling": 1.0},
         "also": ["accuracy", "f1"],
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/mnli",
@@ -122,7 +122,7 @@ CARDS = [
         "labels": ["entailment", "neutral", "contradiction"],
         "sizes": {"train": 392702, "evaluation": 9815},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.3545, "ceiling": 1.0},
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/mnli_mismatched",
@@ -142,7 +142,7 @@ CARDS = [
         "labels": ["entailment", "neutral", "contradiction"],
         "sizes": {"evaluation": 9832},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.3522, "ceiling": 1.0},
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
         "score_only_with": "glue/mnli",
     },
     {
@@ -158,7 +158,7 @@ CARDS = [
         "labels": ["entailment", "not_entailment"],
         "sizes": {"train": 104743, "evaluation": 5463},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5054, "ceiling": 1.0},
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/rte",
@@ -173,7 +173,7 @@ CARDS = [
         "labels": ["entailment", "not_entailment"],
         "sizes": {"train": 2490, "evaluation": 277},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5271, "ceiling": 1.0},
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/wnli",
@@ -188,7 +188,7 @@ CARDS = [
         "labels": ["not_entailment", "entailment"],
         "sizes": {"train": 635, "evaluation": 71},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5634, "ceiling": 1.0},
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
     },
     {
         "name": "glue/ax",
@@ -210,7 +210,7 @@ CARDS = [
         # The three-class Matthews correlation is what the GLUE server reports for the diagnostics.
         "metric": {"name": "matthews", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["accuracy"],
-        "protocols": ["classify", "prompt"],
+        "protocols": ["classify"],
         "score_only_with": "glue/mnli",
         "hidden_labels": "the GLUE server keeps the labels and scores uploaded predictions",
     },

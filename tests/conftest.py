@@ -26,7 +26,7 @@ from hypothesis import settings
 
 CHROMIUM = ("chromium", "chromium-browser")
 
-# The first example of a tensor test pays for loading torch, on machines that are shared: a time per example says little.
+# The first example of a tensor test pays for loading torch, and machines are shared: a time per example says little.
 settings.register_profile("paretune", settings.default, deadline=None)
 settings.load_profile("paretune")
 
@@ -79,7 +79,7 @@ def _absence(marker: str) -> str | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to start where a variable lists a marker that does not exist: the check it asks for would never be made."""
+    """Refuse to start where a variable lists a marker that does not exist: what it asks for would never be checked."""
     for variable, allowed in (("PARETUNE_REQUIRE", set(ABSENCES)), ("PARETUNE_RUN", {"parity", "slow"})):
         if unknown := _listed(variable) - allowed:
             came, known = ", ".join(sorted(unknown)), ", ".join(sorted(allowed))

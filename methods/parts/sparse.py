@@ -116,7 +116,7 @@ class _Pattern:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
                 zeros = torch.zeros(indices.numel(), dtype=weight.dtype, device=weight.device)
-                self.sampled = torch.sparse_csr_tensor(starts, columns, zeros, size=tuple(weight.shape))
+                self.sampled = torch.sparse_csr_tensor(starts, columns, zeros, size=tuple(weight.shape), check_invariants=False)
 
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the entries of ``left.T @ right`` on the support, fp32; left (T, rows), right (T, columns)."""

@@ -6,7 +6,7 @@ cross-entropy over the labels, or mean squared error for a regression, whose pre
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -154,9 +154,3 @@ def _labels(card: TaskCard, split: str, values: list[Any]) -> NDArray[np.float64
         )
     return labels
 
-
-def evaluation_order(examples: Examples, batch_size: int) -> Iterator[list[int]]:
-    """Yield the rows of each batch, longest first, so that padding is least and memory peaks at once."""
-    order = np.argsort(-examples.lengths, kind="stable").tolist()
-    for start in range(0, len(order), batch_size):
-        yield order[start : start + batch_size]

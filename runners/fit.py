@@ -1,0 +1,213 @@
+"""Fit: the only training loop. It never asks which method or task it trains."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from harness.errors import Diverged
+from harness.method import Method
+from harness.protocol import Examples
+from harness.random import Streams
+from harness.record import EpochMetrics
+from harness.spec import Training
+from harness.task import TaskCard
+from runners.score import Evaluator, autocast, metrics
+
+SORTED_BATCHES = 50
+"""Batches are filled with rows of like length within this many batches of the shuffled order."""
+LOSS_CHECK = 8
+"""Steps between looks at the loss; each look waits for a GPU to catch up."""
+WARM_SHARE = 0.1
+"""Share of the steps left out of the measured speed."""
+
+Report = Callable[[Mapping[str, Any]], None]  # Any: events are JSON
+
+
+@dataclass
+class Fitted:
+    """What training gave."""
+
+    state: dict[str, Tensor]
+    """The best selectable state: the trained part only, head included."""
+    best_epoch: int | None = None
+    validation: list[EpochMetrics] = field(default_factory=list)
+    steps: int = 0
+    train_seconds: float = 0.0
+    validate_seconds: float = 0.0
+    items_per_second: float | None = None
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """One run's training: what is trained, on what, with which values."""
+
+    model: nn.Module
+    method: Method
+    card: TaskCard
+    evaluator: Evaluator
+    training: Training
+    streams: Streams
+    report: Report = lambda event: None
+
+    def fit(self, train: Examples, validation: Examples) -> Fitted:
+        """Train, validate after each epoch, and leave the model in its best selectable state.
+
+        Raises:
+            Diverged: if the loss becomes NaN or infinite.
+        """
+        if not self.method.updated():
+            return self._untrained(validation)
+        total_steps = self.training.epochs * math.ceil(len(train) / self.training.batch_size)
+        optimizer = _optimizer(self.method, self.training)
+        schedule = _schedule(optimizer, self.training, total_steps)
+        torch.manual_seed(self.streams.integer("dropout"))
+        fitted, best, pace = Fitted(state={}), (-math.inf, -math.inf), _Pace(total_steps)
+        self.model.train()
+        for epoch in range(1, self.training.epochs + 1):
+            started = time.perf_counter()
+            self.method.before_epoch(epoch)
+            losses: list[Tensor] = []
+            for rows in training_batches(train.lengths, self.training.batch_size, self.streams, epoch):
+                losses.append(self._step(optimizer, train, rows))
+                schedule.step()
+                fitted.steps += 1
+                self.method.after_step(fitted.steps)
+                pace.count(len(rows), int(train.lengths[rows].sum()))
+                if len(losses) % LOSS_CHECK == 0:
+                    self._check(losses[-LOSS_CHECK:], fitted.steps, total_steps, epoch)
+            mean = self._check(losses, fitted.steps, total_steps, epoch)
+            fitted.train_seconds += time.perf_counter() - started
+            outcome = self._validate(validation, epoch, mean, fitted)
+            rank = self._rank(outcome)
+            if outcome.selectable and (fitted.best_epoch is None or rank > best):
+                best, fitted.best_epoch, fitted.state = rank, epoch, self.method.state()
+            pace.resume()
+        self.method.load_state(fitted.state)
+        fitted.items_per_second, fitted.tokens_per_second = pace.speeds()
+        return fitted
+
+    def _step(self, optimizer: torch.optim.Optimizer, train: Examples, rows: NDArray[np.int64]) -> Tensor:
+        """Take one optimiser step over ``rows``; return the mean loss, not yet waited for."""
+        total = torch.zeros((), device=self.evaluator.device)
+        for part in np.array_split(rows, min(self.training.accumulation, len(rows))):
+            batch = self.evaluator.protocol.collate(train, part.tolist(), self.evaluator.tokenizer, self.evaluator.device)
+            with autocast(self.evaluator.device, self.evaluator.dtype):
+                loss = self.evaluator.protocol.loss(self.model, batch, self.card)
+            loss = loss * (len(part) / len(rows))
+            total += loss.detach()
+            loss.backward()  # type: ignore[no-untyped-call]
+        extra = self.method.extra_loss()
+        if extra is not None:
+            extra.backward()  # type: ignore[no-untyped-call]
+        self.method.after_backward()
+        if self.training.clip is not None:
+            nn.utils.clip_grad_norm_(self.method.updated().values(), self.training.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return total
+
+    def _check(self, losses: list[Tensor], step: int, total_steps: int, epoch: int) -> float:
+        mean = float(torch.stack(losses).mean())
+        if not math.isfinite(mean):
+            raise Diverged(f"the loss became {mean} by step {step} of {total_steps}; lower lr ({self.training.lr:g})")
+        self.report({"type": "step", "step": step, "steps": total_steps, "epoch": epoch, "loss": mean})
+        return mean
+
+    def _validate(self, validation: Examples, epoch: int, train_loss: float | None, fitted: Fitted) -> EpochMetrics:
+        started = time.perf_counter()
+        predicted = self.evaluator.predict(self.model, validation, self.card)
+        if not math.isfinite(predicted.loss):
+            raise Diverged(f"the validation loss became {predicted.loss} after epoch {epoch}; lower lr ({self.training.lr:g})")
+        outcome = EpochMetrics(
+            epoch=epoch,
+            train_loss=train_loss,
+            validation_loss=predicted.loss,
+            metrics=metrics(self.card, predicted.values, validation.labels),
+            selectable=self.method.selectable(fitted.steps),
+        )
+        fitted.validation.append(outcome)
+        fitted.validate_seconds += time.perf_counter() - started
+        return outcome
+
+    def _rank(self, outcome: EpochMetrics) -> tuple[float, float]:
+        """Return what the best epoch is the largest of: the headline metric, then the smaller loss."""
+        metric = outcome.metrics[self.card.metric.name]
+        sign = 1 if self.card.metric.higher_is_better else -1
+        loss = outcome.validation_loss
+        return -math.inf if metric is None else sign * metric, -math.inf if loss is None else -loss
+
+    def _untrained(self, validation: Examples) -> Fitted:
+        fitted = Fitted(state={})
+        self._validate(validation, 0, None, fitted)
+        return fitted
+
+
+def training_batches(
+    lengths: NDArray[np.int64], batch_size: int, streams: Streams, epoch: int
+) -> Iterator[NDArray[np.int64]]:
+    """Yield the rows of each batch of one epoch: every row once, like lengths together, in an order of the seed's."""
+    shuffled = streams.permutation(len(lengths), "order", f"rows/{epoch}")
+    batches: list[NDArray[np.int64]] = []
+    window = SORTED_BATCHES * batch_size
+    for start in range(0, len(shuffled), window):
+        rows = shuffled[start : start + window]
+        rows = rows[np.argsort(-lengths[rows], kind="stable")]
+        batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
+    for index in streams.permutation(len(batches), "order", f"batches/{epoch}"):
+        yield batches[index]
+
+
+class _Pace:
+    """Speed of the steps after warm-up, with the time of validation left out."""
+
+    def __init__(self, total_steps: int) -> None:
+        self._skip = int(total_steps * WARM_SHARE)
+        self._items = self._tokens = self._steps = 0
+        self._seconds = 0.0
+        self._last = time.perf_counter()
+
+    def resume(self) -> None:
+        self._last = time.perf_counter()
+
+    def count(self, items: int, tokens: int) -> None:
+        now = time.perf_counter()
+        self._steps += 1
+        if self._steps > self._skip:
+            self._items, self._tokens, self._seconds = self._items + items, self._tokens + tokens, self._seconds + now - self._last
+        self._last = now
+
+    def speeds(self) -> tuple[float | None, float | None]:
+        if not self._seconds:
+            return None, None
+        return self._items / self._seconds, self._tokens / self._seconds
+
+
+def _optimizer(method: Method, training: Training) -> torch.optim.Optimizer:
+    groups = method.parameter_groups()
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=training.lr, momentum=0.9, weight_decay=training.weight_decay)
+    # One fused kernel instead of a loop of ten: full fine-tuning on a CPU spends a fifth less time (DECISIONS.md).
+    return torch.optim.AdamW(groups, lr=training.lr, weight_decay=training.weight_decay, fused=True)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, training: Training, total_steps: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    from transformers import get_scheduler
+
+    warmup = math.ceil(training.warmup * total_steps)
+    name = "constant_with_warmup" if training.schedule == "constant" else training.schedule
+    schedule: torch.optim.lr_scheduler.LRScheduler = get_scheduler(
+        name, optimizer, num_warmup_steps=warmup, num_training_steps=total_steps
+    )
+    return schedule

@@ -1,0 +1,231 @@
+"""Embedded: three small text tasks, written by a grammar of our own, for a machine with no network.
+
+Each task hides its label in how words relate and never in which words occur: every word is as frequent under one
+label as under the other, so that counting words is worth nothing and a pretrained backbone has to be tuned.
+
+Rows are drawn from named random streams keyed by card name, version and split: the same ones for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+
+from harness.random import permutation, words
+from harness.task import Split, Task
+
+CARDS = [
+    {
+        "name": "embedded/agreement",
+        "title": "Subject-verb agreement with attractors",
+        "paper": "none",
+        "url": "",
+        "year": 2025,
+        "licence": "same as this package",
+        "version": 1,
+        "source": {"splits": {"train": "train", "evaluation": "evaluation"}},
+        "columns": {"text": "text", "label": "label"},
+        "labels": ("unacceptable", "acceptable"),
+        "sizes": {"train": 4000, "evaluation": 1000},
+        "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5, "ceiling": 1.0},
+        "protocols": ("classify",),
+    },
+    {
+        "name": "embedded/entailment",
+        "title": "Entailment between generated facts",
+        "paper": "none",
+        "url": "",
+        "year": 2025,
+        "licence": "same as this package",
+        "version": 1,
+        "source": {"splits": {"train": "train", "evaluation": "evaluation"}},
+        "columns": {"text": "premise", "text_pair": "hypothesis", "label": "label"},
+        "labels": ("not_entailment", "entailment"),
+        "sizes": {"train": 4000, "evaluation": 1000},
+        "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5, "ceiling": 1.0},
+        "protocols": ("classify",),
+    },
+    {
+        "name": "embedded/polarity",
+        "title": "Polarity of an opinion with negation and contrast",
+        "paper": "none",
+        "url": "",
+        "year": 2025,
+        "licence": "same as this package",
+        "version": 1,
+        "source": {"splits": {"train": "train", "evaluation": "evaluation"}},
+        "columns": {"text": "text", "label": "label"},
+        "labels": ("negative", "positive"),
+        "sizes": {"train": 4000, "evaluation": 1000},
+        "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5, "ceiling": 1.0},
+        "protocols": ("classify",),
+    },
+]
+
+T = TypeVar("T")
+WORDS_PER_ROW = 48
+"""More than any sentence needs; a row that ran out would raise ``StopIteration`` in the tests."""
+
+
+class Draw:
+    """The choices of one row, taken from its own random stream."""
+
+    def __init__(self, name: str) -> None:
+        self._words = iter(words(WORDS_PER_ROW, seed=0, purpose="embedded", name=name).tolist())
+
+    def below(self, bound: int) -> int:
+        """Return an integer in [0, bound)."""
+        return int(next(self._words)) % bound
+
+    def pick(self, options: Sequence[T]) -> T:
+        """Return one of the options, each equally likely."""
+        return options[self.below(len(options))]
+
+    def distinct(self, options: Sequence[T], count: int) -> list[T]:
+        """Return ``count`` different options in random order."""
+        left = list(options)
+        return [left.pop(self.below(len(left))) for _ in range(count)]
+
+
+# Agreement. The verb agrees with the first noun, not with the nearest one.
+#   SENTENCE = the ADJ NOUN [PP | PP PP | that the NOUN DID] VERB ADVERB ADJ
+#   PP       = PREPOSITION the NOUN
+NOUNS = (
+    ("key", "keys"), ("door", "doors"), ("house", "houses"), ("box", "boxes"), ("letter", "letters"),
+    ("bridge", "bridges"), ("truck", "trucks"), ("picture", "pictures"), ("garden", "gardens"), ("road", "roads"),
+    ("teacher", "teachers"), ("child", "children"),
+)  # fmt: skip
+VERBS = (("is", "are"), ("was", "were"))
+PREPOSITIONS = ("near", "behind", "beside", "above", "with", "from")
+ADJECTIVES = ("old", "new", "quiet", "famous", "strange", "small", "large", "lovely")
+ADVERBS = ("often", "always", "now", "still", "very", "quite")
+DID = ("found", "saw", "liked", "painted", "sold", "needed")
+ATTRACTORS = ("none", "none", "none", "none", "one", "one", "one", "two", "two", "clause", "clause")
+
+
+def agreement(draw: Draw, label: int) -> tuple[str, ...]:
+    """Write one sentence; its verb has the subject's number when the label is 1, the other number when it is 0."""
+    subject, first, second = draw.distinct(NOUNS, 3)
+    plural = draw.below(2)
+    before, after = draw.distinct(ADJECTIVES, 2)
+    near, far = draw.distinct(PREPOSITIONS, 2)
+    one, two = f"the {draw.pick(first)}", f"the {draw.pick(second)}"
+    between = {
+        "none": "",
+        "one": f" {near} {one}",
+        "two": f" {near} {one} {far} {two}",
+        "clause": f" that {one} {near} {two} {draw.pick(DID)}",
+    }[draw.pick(ATTRACTORS)]
+    verb = draw.pick(VERBS)[plural if label else 1 - plural]
+    return (f"the {before} {subject[plural]}{between} {verb} {draw.pick(ADVERBS)} {after}.",)
+
+
+# Entailment. A word entails itself and its kind; a kind entails itself only; the rest of the fact stays the same.
+#   FACT = the AGENT DID the THING
+AGENTS = {
+    "man": ("father", "uncle", "king", "monk"),
+    "woman": ("mother", "aunt", "queen", "nun"),
+}
+THINGS = {
+    "animal": ("dog", "horse", "cat", "sheep", "goat"),
+    "vehicle": ("bus", "truck", "car", "tram", "van"),
+    "fruit": ("apple", "pear", "plum", "cherry", "banana"),
+    "tool": ("hammer", "saw", "drill", "wrench", "axe"),
+    "instrument": ("violin", "flute", "drum", "trumpet", "piano"),
+}
+# How a slot is worded in premise and hypothesis, drawn so that either side alone is worded alike under both labels:
+# three premises in four have a word, and one hypothesis in four.
+HOLDS = ("same word", "word to kind", "word to kind", "same kind") * 2
+FAILS = ("sister word", "other kind", "other kind", "other kind", "other kind", "word to other kind", "kind to word") 
+
+
+def slot(draw: Draw, kinds: dict[str, tuple[str, ...]], how: str) -> tuple[str, str]:
+    """Return what one slot says in the premise and in the hypothesis."""
+    kind, other = draw.distinct(sorted(kinds), 2)
+    word, sister = draw.distinct(kinds[kind], 2)
+    return {
+        "same word": (word, word),
+        "word to kind": (word, kind),
+        "same kind": (kind, kind),
+        "sister word": (word, sister),
+        "word to other kind": (word, other),
+        "other kind": (kind, other),
+        "kind to word": (kind, word),
+    }[how]
+
+
+def entailment(draw: Draw, label: int) -> tuple[str, ...]:
+    """Write a premise and a hypothesis; exactly one slot fails when the label is 0."""
+    wrong = 2 if label else draw.below(2)
+    agents, things = (
+        slot(draw, kinds, draw.pick(FAILS if wrong == place else HOLDS)) for place, kinds in enumerate((AGENTS, THINGS))
+    )
+    did = draw.pick(DID)
+    return f"the {agents[0]} {did} the {things[0]}.", f"the {agents[1]} {did} the {things[1]}."
+
+
+# Polarity. The main clause decides; the concession does not count. A negation or a frame of doubt turns it round.
+#   OPINION = [FRAME] the ASPECT was [NEGATION] WORD
+#   TEXT    = MAIN | CONCESSION but MAIN | although CONCESSION MAIN | MAIN although CONCESSION
+ASPECTS = (
+    "food", "service", "room", "music", "view", "staff", "coffee", "plot", "acting", "ending", "garden", "soup",
+)  # fmt: skip
+GOOD = ("great", "lovely", "warm", "charming", "fresh", "clever", "pleasant", "splendid")
+BAD = ("awful", "dull", "cold", "boring", "stale", "stupid", "nasty", "terrible")
+NEGATIONS = ("not", "never", "hardly")
+SAYS = ("i think that", "everyone says that", "we agree that")
+DOUBTS = ("i doubt that", "nobody says that", "we deny that")
+JOINED = ("{main}.", "{aside}, but {main}.", "although {aside}, {main}.", "{main}, although {aside}.")
+
+
+def opinion(draw: Draw, aspect: str, positive: int) -> str:
+    """Write one clause of the given polarity; negation is a fair coin, so that the word alone says nothing."""
+    negated = draw.below(2)
+    framed = draw.below(3) == 0
+    doubted = draw.below(2) if framed else 0
+    frame = draw.pick(DOUBTS if doubted else SAYS) + " " if framed else ""
+    word = draw.pick(GOOD if positive ^ negated ^ doubted else BAD)
+    return f"{frame}the {aspect} was {draw.pick(NEGATIONS) + ' ' if negated else ''}{word}"
+
+
+def polarity(draw: Draw, label: int) -> tuple[str, ...]:
+    """Write an opinion whose main clause has the label's polarity, and perhaps a concession of either polarity."""
+    first, second = draw.distinct(ASPECTS, 2)
+    main, aside = opinion(draw, first, label), opinion(draw, second, draw.below(2))
+    return (draw.pick(JOINED).format(main=main, aside=aside),)
+
+
+GRAMMARS: dict[str, Callable[[Draw, int], tuple[str, ...]]] = {
+    "embedded/agreement": agreement,
+    "embedded/entailment": entailment,
+    "embedded/polarity": polarity,
+}
+
+
+class Embedded(Task):
+    """A task whose rows are written by a grammar."""
+
+    def table(self, split: Split) -> pa.Table:
+        """Return the rows of a split: balanced, each text (or pair of texts) once in both splits together."""
+        seen: set[tuple[str, ...]] = set()
+        evaluation = list(self._rows("evaluation", seen))
+        rows = evaluation if split == "evaluation" else list(self._rows("train", seen))
+        fields = [column for field, column in self.card.columns.items() if field != "label"] + ["label"]
+        return pa.table({field: [row[place] for row in rows] for place, field in enumerate(fields)})
+
+    def _rows(self, split: Split, seen: set[tuple[str, ...]]) -> Iterator[tuple[str | int, ...]]:
+        stream = f"{self.card.name}/{self.card.version}/{split}"
+        size = self.card.sizes[split]
+        attempt = 0
+        for place in permutation(size, seed=0, purpose="embedded order", name=stream).tolist():
+            label, texts = place % 2, None
+            while texts is None or texts in seen:
+                texts = GRAMMARS[self.card.name](Draw(f"{stream}/{attempt}"), label)
+                attempt += 1
+            seen.add(texts)
+            yield (*texts, label)
+
+
+TASK = Embedded
