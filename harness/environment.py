@@ -62,6 +62,13 @@ def describe(device: str, threads: int) -> dict[str, JsonValue]:
     return facts
 
 
+def limit_threads(threads: int) -> None:
+    """Set the thread count of the numerical libraries; they read it when they load, so call this before torch does."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
 def _secret_values() -> list[str]:
     """Return values of this process's variables whose names say that they are secret."""
     secret = re.compile(r"(?i)token|secret|passw|credential|api_?key|access_?key")

@@ -16,57 +16,14 @@ import numpy as np
 
 from harness.record import Record, UnreadableRecord
 from harness.spec import Spec
+from leaderboard.columns import Column, column_of, headline, version_of
 from leaderboard.load import Run, read_entry
 from leaderboard.statistics import Entry, Interval, score_interval
 
 SETTINGS = ("train", "score", "training", "threads")
 """Fields of a spec that usually are equal or follow the method; rows split by them where they would collide."""
-CORRELATIONS = ("matthews", "pearson", "spearman", "pearson_and_spearman")
-"""Metrics that reach below 0."""
 NOT_ENVIRONMENT = ("commit", "dirty")
 """Environment facts that differ between equal runs: code is compared by provenance digest instead."""
-
-
-class Measure(NamedTuple):
-    """What the headline number of a task means, as its card says."""
-
-    name: str
-    higher_is_better: bool
-    unit: str
-    chance: float | None
-    ceiling: float | None
-
-    @property
-    def scale(self) -> float:
-        """What a score is multiplied by before it is shown."""
-        return 100.0 if self.unit == "%" else 1.0
-
-    @property
-    def lowest(self) -> float | None:
-        """The smallest possible value, where it is known."""
-        if not self.higher_is_better:
-            return None
-        return -1.0 if self.name in CORRELATIONS else 0.0
-
-    def within(self, interval: Interval) -> Interval:
-        """Cut an interval where values cannot be."""
-        if interval.low is None or interval.high is None or not self.higher_is_better:
-            return interval
-        low = interval.low if self.lowest is None else max(interval.low, self.lowest)
-        return interval._replace(low=low, high=interval.high if self.ceiling is None else min(interval.high, self.ceiling))
-
-
-@dataclass(frozen=True)
-class Column:
-    """One scored task of a section."""
-
-    task: str
-    title: str
-    measure: Measure
-    version: int | None
-    """The newest card version among the runs."""
-    states: tuple[str, ...]
-    """What the mirror said of its data, when not complete."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +85,8 @@ class Row:
         return " ".join([self.method, *details, *([self.budget] if self.budget else [])])
 
 
-@dataclass(frozen=True)
-class Section:
-    """Numbers that may stand in one table."""
+class Ground(NamedTuple):
+    """What must be equal before two numbers may stand in one table."""
 
     suite: str
     backbone: str
@@ -138,6 +94,13 @@ class Section:
     policy: str
     sizes: str
     data_seed: int
+
+
+@dataclass(frozen=True)
+class Section:
+    """Numbers that may stand in one table."""
+
+    ground: Ground
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     num_trials: int
@@ -154,20 +117,22 @@ class Table(NamedTuple):
 
 def tabulate(runs: Iterable[Run], stale: Mapping[str, str]) -> Table:
     """Group runs into sections; ``stale`` maps run ids to the reason why their code or data have moved on."""
-    grouped: dict[tuple[Any, ...], list[Run]] = defaultdict(list)  # Any: the fields of a section in order
+    grouped: dict[Ground, list[Run]] = defaultdict(list)
     for run in runs:
         spec = run.record.spec
         for suite in run.suites:
             sizes = ", ".join(f"{name} {size:,}" for name, size in spec.sizes.model_dump().items() if size is not None)
-            grouped[suite, spec.backbone, spec.protocol, spec.policy, sizes, spec.data_seed].append(run)
+            grouped[Ground(suite, spec.backbone, spec.protocol, spec.policy, sizes, spec.data_seed)].append(run)
     unreadable: set[str] = set()
     sections = tuple(_section(key, grouped[key], stale, unreadable) for key in sorted(grouped))
     return Table(sections, sorted(unreadable))
 
 
-def _section(key: tuple[Any, ...], runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Section:
+def _section(key: Ground, runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Section:
     finals = [run for run in runs if run.record.spec.purpose == "final"]
-    columns = tuple(_column(task, finals) for task in sorted({task for run in finals for task in run.record.spec.score}))
+    columns = tuple(
+        column_of(task, finals) for task in sorted({task for run in finals for task in run.record.spec.score})
+    )
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in finals:
         groups[_asked(run.record.spec)].append(run)
@@ -178,30 +143,7 @@ def _section(key: tuple[Any, ...], runs: Sequence[Run], stale: Mapping[str, str]
             rows.append(_row(part, settings, cells))
     rows.sort(key=lambda row: (row.size is None, row.size or 0.0, row.label, row.targets, row.settings))
     mixed = differing(run.record for run in finals if run.record.status == "ok")
-    return Section(*key, columns=columns, rows=tuple(rows), num_trials=len(runs) - len(finals), mixed=mixed)
-
-
-def _column(task: str, runs: Sequence[Run]) -> Column:
-    cards = [card for run in runs if (card := run.record.task_cards.get(task))]
-    newest = max(cards, key=lambda card: (_version(card) or 0, json.dumps(card, sort_keys=True)), default={})
-    facts = newest.get("metric")
-    headlines = sorted({score.headline for run in runs if (score := run.score(task))})
-    measure = Measure(headlines[0] if headlines else "score", True, "", None, None)
-    if isinstance(facts, dict):
-        chance, ceiling = (_number(facts.get(name)) for name in ("chance", "ceiling"))
-        name, unit = str(facts.get("name", measure.name)), str(facts.get("unit", ""))
-        measure = Measure(name, bool(facts.get("higher_is_better", True)), unit, chance, ceiling)
-    states = {run.record.digests.data_state.get(task, "") for run in runs} - {"", "complete"}
-    return Column(task, str(newest.get("title", task)), measure, _version(newest), tuple(sorted(states)))
-
-
-def _version(card: Mapping[str, Any]) -> int | None:  # Any: a card as JSON
-    version = card.get("version")
-    return version if isinstance(version, int) else None
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None
+    return Section(key, columns, tuple(rows), num_trials=len(runs) - len(finals), mixed=mixed)
 
 
 def _asked(spec: Spec) -> str:
@@ -247,7 +189,9 @@ def _row(runs: Sequence[Run], settings: tuple[tuple[str, str], ...], cells: Mapp
 
 
 def _cell(column: Column, row_runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Cell:
-    chosen = sorted((run for run in row_runs if column.task in run.record.spec.score), key=lambda run: run.record.spec.seed)
+    chosen = sorted(
+        (run for run in row_runs if column.task in run.record.spec.score), key=lambda run: run.record.spec.seed
+    )
     runs = tuple(chosen)
     marks = _marks(column, runs, stale)
     good = [run for run in runs if run.record.status == "ok"]
@@ -264,15 +208,9 @@ def _cell(column: Column, row_runs: Sequence[Run], stale: Mapping[str, str], unr
     return Cell(column.task, runs, column.measure.within(score_interval(entry)), entry, marks)
 
 
-def headline(run: Run, column: Column) -> float | None:
-    """Return a run's headline number on a task, None where it is undefined or absent."""
-    score = run.score(column.task)
-    return score.metrics.get(column.measure.name) if score else None
-
-
 def _marks(column: Column, runs: Sequence[Run], stale: Mapping[str, str]) -> tuple[str, ...]:
     found: list[str] = sorted({f"stale: {stale[run.run_id]}" for run in runs if run.run_id in stale})
-    versions = {_version(run.record.task_cards.get(column.task, {})) for run in runs} - {None, column.version}
+    versions = {version_of(run.record.task_cards.get(column.task, {})) for run in runs} - {None, column.version}
     found += [f"superseded: task version {version}, newest {column.version}" for version in sorted(map(str, versions))]
     states = {run.record.digests.data_state.get(column.task, "") for run in runs if run.record.status == "ok"}
     if len(column.states) > 1:
@@ -287,6 +225,8 @@ def differing(records: Iterable[Record]) -> tuple[str, ...]:
         facts = {**record.environment}
         versions = facts.pop("versions", None)
         facts |= versions if isinstance(versions, dict) else {}
-        flat.append({name: json.dumps(value, sort_keys=True) for name, value in facts.items() if name not in NOT_ENVIRONMENT})
+        flat.append(
+            {name: json.dumps(value, sort_keys=True) for name, value in facts.items() if name not in NOT_ENVIRONMENT}
+        )
     names = {name for facts in flat for name in facts}
     return tuple(sorted(name for name in names if len({facts.get(name) for facts in flat}) > 1))

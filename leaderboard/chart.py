@@ -7,128 +7,52 @@ are written as marker values that become CSS variables, so that one drawing serv
 from __future__ import annotations
 
 import html
-import math
 import re
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
 
 import altair as alt
 import vl_convert
 
 from leaderboard.labels import Box, Wish, along, around, place
+from leaderboard.marks import HEIGHT, WIDTH, Frame, Series, frame_of, ticks
 
-WIDTH, HEIGHT = 306, 214
-SHAPE_PATHS = {
-    "circle": "M11 7a4 4 0 1 1-8 0a4 4 0 1 1 8 0z",
-    "square": "M3.5 3.5h7v7h-7z",
-    "triangle-up": "M7 2.5l4.8 8.5h-9.6z",
-    "diamond": "M7 1.8l4.2 5.2l-4.2 5.2l-4.2-5.2z",
-    "cross": "M5.3 2.3h3.4v3h3v3.4h-3v3h-3.4v-3h-3v-3.4h3z",
-    "triangle-down": "M7 11.5l4.8-8.5h-9.6z",
-    "triangle-right": "M11.5 7l-8.5 4.8v-9.6z",
-}
-"""The charts' shapes in a square of 14 pixels, for the key beside them."""
-SHAPES = tuple(SHAPE_PATHS)
-NUM_COLOURS = 8
 INK, FAINT, GROUND = "#0a0be0", "#0a0be1", "#0a0be2"
 _VARIABLES = {INK: "--chart-ink", FAINT: "--chart-faint", GROUND: "--ground"}
 
 
-class Point(NamedTuple):
-    """One row's mean on the chart, in shown units."""
-
-    x: float
-    y: float
-    low: float | None
-    high: float | None
-    items_only: bool
-
-
-class Series(NamedTuple):
-    """A method over its budgets, or a reference line (``size`` 0) with one point."""
-
-    name: str
-    number: int
-    """Decides colour and shape, equal in all charts of a section."""
-    points: tuple[Point, ...]
-    reference: bool = False
-
-    @property
-    def colour(self) -> str:
-        """The marker value of its colour."""
-        return f"#0a0b{self.number % NUM_COLOURS:02x}"
-
-    @property
-    def shape(self) -> str:
-        """Eight colours and seven shapes meet again only after 56 series."""
-        return SHAPES[self.number % len(SHAPES)]
-
-
-class Frame(NamedTuple):
-    """The scales of one chart."""
-
-    x_low: float
-    x_high: float
-    y_low: float
-    y_high: float
-
-    def pixels(self, x: float, y: float) -> tuple[float, float]:
-        """Return where a point lies, in pixels from the top left corner."""
-        across = math.log(x / self.x_low) / math.log(self.x_high / self.x_low)
-        return across * WIDTH, (self.y_high - y) / (self.y_high - self.y_low) * HEIGHT
-
-    def values(self, across: float, down: float) -> tuple[float, float]:
-        """Return the point at a place in pixels."""
-        x = self.x_low * (self.x_high / self.x_low) ** (across / WIDTH)
-        return x, self.y_high - down / HEIGHT * (self.y_high - self.y_low)
-
-
-def draw(series: Sequence[Series], unit: str, description: str, top: float | None = None) -> str:
+def draw(
+    series: Sequence[Series], sizes: Sequence[float], unit: str, description: str, top: float | None = None
+) -> str:
     """Return one chart as an SVG element, or an empty text where there is nothing to draw.
 
     Args:
         series: everything with a number, in the order of the key.
+        sizes: trained parameters that the axis must reach, equal for all charts that stand side by side.
         unit: title of the score axis.
         description: what a screen reader says in place of the drawing.
         top: the largest possible score.
     """
     if not any(one.points for one in series):
         return ""
-    frame = _frame(series, top)
+    frame = frame_of(series, sizes, top)
     curves = [one for one in series if not one.reference]
     lines = [one for one in series if one.reference]
     layers = [*_references(lines, frame), *_curves(curves), _texts(series, frame)]
-    x = alt.X("x:Q", title="trained parameters (log scale)", scale=alt.Scale(type="log", domain=frame[:2], nice=False))
+    across = alt.Scale(type="log", domain=frame[:2], nice=False)
+    x = alt.X("x:Q", title="trained parameters (log scale)", scale=across)
     y = alt.Y("y:Q", title=unit, scale=alt.Scale(domain=frame[2:], nice=False, zero=False))
-    axes = alt.Chart(alt.Data(values=[{"x": frame.x_low, "y": frame.y_low}])).mark_point(opacity=0).encode(
-        x=x.axis(values=ticks(frame.x_low, frame.x_high), format="~s"), y=y
-    )
-    chart = alt.layer(axes, *layers).properties(width=WIDTH, height=HEIGHT, background="transparent").configure(**_config())
+    x = x.axis(values=ticks(frame.x_low, frame.x_high), format="~s")
+    axes = _layer([{"x": frame.x_low, "y": frame.y_low}]).mark_point(opacity=0).encode(x=x, y=y)
+    chart = alt.layer(axes, *layers).properties(width=WIDTH, height=HEIGHT, background="transparent")
+    chart = chart.configure(**_config())
     return _inline(vl_convert.vegalite_to_svg(chart.to_dict()), description)
 
 
-def _frame(series: Sequence[Series], top: float | None) -> Frame:
-    points = [point for one in series for point in one.points]
-    sizes = [point.x for one in series if not one.reference for point in one.points] or [1e3, 1e6]
-    heights = [value for point in points for value in (point.y, point.low, point.high) if value is not None]
-    low, high = min(heights), max(heights)
-    margin = 0.09 * (high - low) or 0.05 * abs(high) or 1.0
-    # An upper end at the best possible score says that nothing can lie beyond; a mark on it still fits.
-    ceiling = high + margin if top is None else min(high + margin, top + 0.02 * (high - low or margin))
-    return Frame(min(sizes) / 2.2, max(sizes) * 2.2, low - margin, max(ceiling, high))
-
-
-def ticks(low: float, high: float) -> list[float]:
-    """Return round numbers between two ends: powers of ten, with 2 and 5 between where those are few."""
-    span = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    powers = [10.0**power for power in span if low <= 10.0**power <= high]
-    if len(powers) > 2:
-        return powers
-    return [factor * 10.0**power for power in span for factor in (1, 2, 5) if low <= factor * 10.0**power <= high]
-
-
 def _layer(rows: Sequence[dict[str, Any]]) -> alt.Chart:  # Any: numbers and texts
-    return alt.Chart(alt.Data(values=list(rows)))
+    """Return a chart over its own rows."""
+    return alt.Chart(alt.InlineData(values=list(rows)))
 
 
 def _colour() -> alt.Color:
@@ -145,7 +69,9 @@ def _references(lines: Sequence[Series], frame: Frame) -> list[alt.Chart]:
     if not rows:
         return []
     band = _layer(rows).mark_rect(opacity=0.09).encode(x="x:Q", x2="x2:Q", y="low:Q", y2="high:Q", color=_colour())
-    rule = _layer(rows).mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(x="x:Q", x2="x2:Q", y="y:Q", color=_colour())
+    rule = (
+        _layer(rows).mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(x="x:Q", x2="x2:Q", y="y:Q", color=_colour())
+    )
     return [band, rule]
 
 
@@ -154,58 +80,64 @@ def _curves(curves: Sequence[Series]) -> list[alt.Chart]:
     rows = [
         {**point._asdict(), "colour": one.colour, "shape": one.shape, "name": one.name}
         for one in curves
-        for point in sorted(one.points)
+        for point in one.points
     ]
     if any(len(one.points) > 1 for one in curves):
         line = _layer(rows).mark_line(strokeWidth=1.5, opacity=0.75)
         layers.append(line.encode(x="x:Q", y="y:Q", color=_colour(), detail="name:N", order="x:Q"))
     for items_only in (False, True):
-        some = [row for row in rows if row["items_only"] is items_only]
-        bars = [row for row in some if row["low"] is not None]
+        bars = [row for row in rows if row["items_only"] is items_only and row["low"] is not None]
         if bars:
-            dash = [2, 2] if items_only else [1, 0]
-            bar = _layer(bars).mark_rule(strokeWidth=1.6, strokeDash=dash)
+            bar = _layer(bars).mark_rule(strokeWidth=1.6, strokeDash=[2, 2] if items_only else [1, 0])
             layers.append(bar.encode(x="x:Q", y="low:Q", y2="high:Q", color=_colour()))
-        if some:
-            shape = alt.Shape("shape:N", scale=None)
-            point = _layer(some).mark_point(filled=True, size=62, opacity=1, strokeWidth=1.4)
-            fill = alt.value(GROUND) if items_only else alt.Fill("colour:N", scale=None)
-            stroke = alt.Stroke("colour:N", scale=None) if items_only else alt.value(GROUND)
-            layers.append(point.encode(x="x:Q", y="y:Q", fill=fill, stroke=stroke, shape=shape))
+    for hollow in (False, True):
+        marks = [row for row in rows if row["hollow"] is hollow]
+        if marks:
+            own, ground = "colour:N", alt.value(GROUND)
+            fill = ground if hollow else alt.Fill(own, scale=None)
+            stroke = alt.Stroke(own, scale=None) if hollow else ground
+            point = _layer(marks).mark_point(filled=True, size=85, opacity=1, strokeWidth=1.2)
+            layers.append(
+                point.encode(x="x:Q", y="y:Q", fill=fill, stroke=stroke, shape=alt.Shape("shape:N", scale=None))
+            )
     return layers
 
 
 def _texts(series: Sequence[Series], frame: Frame) -> alt.Chart:
     """Direct labels where there is room: at the right end of a curve, on a reference line."""
-    taken: list[Box] = []
-    wishes: list[tuple[Wish, str]] = []
-    for one in series:
-        spots = [frame.pixels(point.x, point.y) for point in sorted(one.points)] if not one.reference else []
-        taken += [Box(x - 6, y - 6, x + 6, y + 6) for x, y in spots]
-        for (x0, y0), (x1, y1) in zip(spots, spots[1:], strict=False):
-            steps = range(1, 12)
-            middles = [(x0 + (x1 - x0) * step / 12, y0 + (y1 - y0) * step / 12) for step in steps]
-            taken += [Box(x - 2, y - 2, x + 2, y + 2) for x, y in middles]
-        for point in one.points:
-            if one.reference:
-                height = frame.pixels(frame.x_low, point.y)[1]
-                taken.append(Box(0, height - 1, WIDTH, height + 1))
-            elif point.low is not None and point.high is not None:
-                x, upper = frame.pixels(point.x, point.high)
-                taken.append(Box(x - 2, upper, x + 2, frame.pixels(point.x, point.low)[1]))
-        if spots:
-            wishes.append((around(one.name, *spots[-1]), one.colour))
-        elif one.points:
-            wishes.append((along(one.name, WIDTH, frame.pixels(frame.x_low, one.points[0].y)[1]), one.colour))
-    # The longest reach first would be better still; points first is enough, lines have room along their length.
-    wishes.sort(key=lambda wish: len(wish[0].middles))
-    spots_found = place([wish for wish, _ in wishes], taken, WIDTH, HEIGHT)
-    rows = []
-    for (wish, colour), spot in zip(wishes, spots_found, strict=True):
+    taken = [box for one in series for box in _obstacles(one, frame)]
+    # Curves come first in the order of the key: a reference line has room along all its length.
+    shown = [one for one in series if one.points]
+    wishes: list[Wish] = []
+    for one in shown:
+        x, y = frame.pixels(max(one.points[-1].x, frame.x_low), one.points[-1].y)
+        wishes.append(along(one.name, WIDTH, y) if one.reference else around(one.name, x, y))
+    rows: list[dict[str, Any]] = []  # Any: numbers and texts
+    for one, spot in zip(shown, place(wishes, taken, WIDTH, HEIGHT), strict=True):
         if spot is not None:
             x, y = frame.values(*spot)
-            rows.append({"x": x, "y": y, "text": wish.text, "colour": colour})
-    return _layer(rows).mark_text(fontSize=11, fontWeight=600).encode(x="x:Q", y="y:Q", text="text:N", color=_colour())
+            rows.append({"x": x, "y": y, "text": one.name, "colour": one.colour})
+    texts = _layer(rows).mark_text(fontSize=11, fontWeight=500)
+    placed: alt.Chart = texts.encode(x="x:Q", y="y:Q", text="text:N", color=_colour())
+    return placed
+
+
+def _obstacles(one: Series, frame: Frame) -> Iterator[Box]:
+    """Yield what labels must keep off: marks, bars, and a curve in steps."""
+    if one.reference:
+        heights = [frame.pixels(frame.x_low, point.y)[1] for point in one.points]
+        yield from (Box(0, height - 1, WIDTH, height + 1) for height in heights)
+        return
+    spots = [frame.pixels(point.x, point.y) for point in one.points]
+    yield from (Box(x - 6, y - 6, x + 6, y + 6) for x, y in spots)
+    for (x0, y0), (x1, y1) in pairwise(spots):
+        for step in range(1, 12):
+            x, y = x0 + (x1 - x0) * step / 12, y0 + (y1 - y0) * step / 12
+            yield Box(x - 2, y - 2, x + 2, y + 2)
+    for point in one.points:
+        if point.low is not None and point.high is not None:
+            x, upper = frame.pixels(point.x, point.high)
+            yield Box(x - 2, upper, x + 2, frame.pixels(point.x, point.low)[1])
 
 
 def _config() -> dict[str, Any]:  # Any: Vega-Lite's own configuration tree
@@ -213,7 +145,14 @@ def _config() -> dict[str, Any]:  # Any: Vega-Lite's own configuration tree
         "labelColor": INK, "titleColor": INK, "tickColor": FAINT, "domainColor": FAINT, "gridColor": FAINT,
         "labelFontSize": 11, "titleFontSize": 11, "titleFontWeight": "normal", "gridOpacity": 0.55, "tickSize": 4,
     }  # fmt: skip
-    upright = {"titleAngle": 0, "titleAlign": "left", "titleAnchor": "end", "titleX": -34, "titleY": -12, "tickCount": 5}
+    upright = {
+        "titleAngle": 0,
+        "titleAlign": "left",
+        "titleAnchor": "end",
+        "titleX": -34,
+        "titleY": -12,
+        "tickCount": 5,
+    }
     return {
         "aria": False,
         "font": "sans-serif",
@@ -232,4 +171,9 @@ def _inline(svg: str, description: str) -> str:
         svg = svg.replace(marker, f"var({variable})")
     svg = re.sub(r"#0a0b(0[0-9a-f])", lambda found: f"var(--series-{int(found.group(1), 16) + 1})", svg)
     label = html.escape(description)
-    return re.sub(r"<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>", lambda found: f'<svg role="img" aria-label="{label}" {found[1]}>', svg, count=1)
+    return re.sub(
+        r"<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>",
+        lambda found: f'<svg role="img" aria-label="{label}" {found[1]}>',
+        svg,
+        count=1,
+    )

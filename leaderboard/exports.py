@@ -11,8 +11,8 @@ from leaderboard.load import Run
 
 FIELDS = (
     "run_id", "attempt", "suite", "status", "stale", "purpose", "backbone", "method", "values", "budget", "targets",
-    "train", "task", "protocol", "policy", "seed", "data_seed", "metric", "headline", "value", "num_items", "data_state",
-    "trained", "head", "total", "stored_bits", "fit_seconds", "seconds", "peak_bytes", "reason",
+    "train", "task", "protocol", "policy", "seed", "data_seed", "metric", "headline", "value", "num_items",
+    "data_state", "trained", "head", "total", "stored_bits", "fit_seconds", "seconds", "peak_bytes", "reason",
 )  # fmt: skip
 
 

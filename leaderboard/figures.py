@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from leaderboard.cells import Column, Row, Section
-from leaderboard.chart import Point, Series, draw
+from leaderboard.cells import Row, Section
+from leaderboard.chart import draw
+from leaderboard.columns import Column
+from leaderboard.marks import Point, Series
 from leaderboard.statistics import ITEMS_ONLY
 from leaderboard.wording import Sentence, axis, summary
 
@@ -38,14 +40,15 @@ def key(section: Section) -> list[Series]:
 def figures(section: Section) -> list[Figure]:
     """Return a chart for each task of a section that has a number to show."""
     found = []
+    joined = curves(section.rows)
+    sizes = [row.size for curve in joined if not curve.reference for row in curve.rows if row.size]
     for column in section.columns:
         every = [
-            Series(curve.name, number, _points(curve, column), curve.reference)
-            for number, curve in enumerate(curves(section.rows))
+            Series(curve.name, number, _points(curve, column), curve.reference) for number, curve in enumerate(joined)
         ]
         top = None if column.measure.ceiling is None else column.measure.ceiling * column.measure.scale
         title = f"{column.title}: {axis(column.measure)} against trained parameters. The text below says what it shows."
-        svg = draw(every, axis(column.measure), title, top if column.measure.higher_is_better else None)
+        svg = draw(every, sizes, axis(column.measure), title, top if column.measure.higher_is_better else None)
         found.append(Figure(column, Markup(svg), tuple(summary(section, column))))  # our own drawing, names escaped
     return found
 
@@ -54,11 +57,13 @@ def _points(curve: Curve, column: Column) -> tuple[Point, ...]:
     points = []
     scale = column.measure.scale
     for row in curve.rows:
-        interval = row.cells[column.task].interval
+        cell = row.cells[column.task]
+        interval = cell.interval
         if interval is None or row.size is None:
             continue
         low, high = (None if value is None else value * scale for value in (interval.low, interval.high))
-        points.append(Point(row.size, interval.estimate * scale, low, high, interval.basis == ITEMS_ONLY))
+        one_seed = interval.basis == ITEMS_ONLY
+        points.append(Point(row.size, interval.estimate * scale, low, high, one_seed, hollow=not cell.comparable))
     return tuple(points)
 
 

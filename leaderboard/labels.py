@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-CHARACTER, LINE = 6.1, 13.0
+CHARACTER, LINE = 7.2, 13.0
 """Generous size in pixels of one character and one line at the charts' font size."""
 
 
@@ -41,7 +41,7 @@ def text_width(text: str) -> float:
 
 def around(text: str, x: float, y: float) -> Wish:
     """Wish for a place close to a point: right, above, below, left, then a little farther."""
-    beside = text_width(text) / 2 + 9
+    beside = text_width(text) / 2 + 8
     near = [(x + beside, y), (x, y - 15), (x, y + 15), (x - beside, y)]
     slanted = [(x + sx * beside, y + sy * 11) for sx in (1, -1) for sy in (-1, 1)]
     far = [(x, y + sy * distance) for distance in (27, 40) for sy in (-1, 1)]
@@ -55,7 +55,9 @@ def along(text: str, width: float, y: float) -> Wish:
     return Wish(text, tuple((x, y + dy) for x in across for dy in (-8.0, 9.0)))
 
 
-def place(wishes: Sequence[Wish], taken: Sequence[Box], width: float, height: float) -> list[tuple[float, float] | None]:
+def place(
+    wishes: Sequence[Wish], taken: Sequence[Box], width: float, height: float
+) -> list[tuple[float, float] | None]:
     """Return a middle for each text, or None where every wished place is outside or taken; first come, first served."""
     boxes = list(taken)
     chosen: list[tuple[float, float] | None] = []

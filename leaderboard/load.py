@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -137,8 +138,8 @@ def read_items(attempt: Attempt, task: str, metric: Metric) -> Items:
     """
     path, name = attempt.folder / ITEMS_FILE, f"{attempt.label}/{ITEMS_FILE}"
     try:
-        content = path.read_bytes()
-        table = pq.read_table(pa.BufferReader(content))
+        stat = path.stat()
+        digest, table = _whole(path, stat.st_mtime_ns, stat.st_size)
         table = table.filter(pa.array(np.asarray(table["task"].to_pylist(), dtype=object) == task))
         columns = {key: table[key].to_numpy().astype(np.float64) for key in metric.statistics}
         item_ids = tuple(str(item) for item in table["item_id"].to_pylist())
@@ -146,7 +147,7 @@ def read_items(attempt: Attempt, task: str, metric: Metric) -> Items:
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise UnreadableRecord(f"{name}: not the items of a run ({type(error).__name__})") from error
     expected = attempt.record.digests.items
-    if expected is not None and hashlib.sha256(content).hexdigest() != expected.removeprefix("sha256:"):
+    if expected is not None and digest != expected.removeprefix("sha256:"):
         raise UnreadableRecord(f"{name}: its SHA-256 is not {expected}, as the record has it; it was edited")
     if not item_ids or len(set(item_ids)) != len(item_ids) or not all(np.isfinite(c).all() for c in columns.values()):
         raise UnreadableRecord(f"{name}: items of {task} are missing, doubled or have no statistics for {metric.name}")
@@ -159,6 +160,14 @@ def read_items(attempt: Attempt, task: str, metric: Metric) -> Items:
     return Items(item_ids, tuple(clusters), columns)
 
 
+@lru_cache(maxsize=16)
+def _whole(path: Path, changed: int, size: int) -> tuple[str, pa.Table]:
+    """Read a file once for all of its tasks; time and size of the file belong to the cache's key."""
+    del changed, size
+    content = path.read_bytes()
+    return hashlib.sha256(content).hexdigest(), pq.read_table(pa.BufferReader(content))
+
+
 def read_entry(runs: Sequence[Run], task: str, metric_name: str) -> Entry:
     """Return the rows of a cell on one task; its runs must be ok, of different seeds, and on equal items.
 
@@ -166,7 +175,9 @@ def read_entry(runs: Sequence[Run], task: str, metric_name: str) -> Entry:
         UnreadableRecord: if some run's items cannot be used, or the seeds scored different items.
     """
     if metric_name not in METRICS:
-        raise UnreadableRecord(f"{task}: metric {metric_name!r} is unknown to this version; known: {', '.join(METRICS)}")
+        raise UnreadableRecord(
+            f"{task}: metric {metric_name!r} is unknown to this version; known: {', '.join(METRICS)}"
+        )
     metric = METRICS[metric_name]
     items = {run.record.spec.seed: read_items(run.result, task, metric) for run in runs}
     first = next(iter(items.values()))

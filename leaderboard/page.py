@@ -16,12 +16,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import JsonValue
 
 from leaderboard import wording
-from leaderboard.cells import Cell, Column, Measure, headline, tabulate
-from leaderboard.chart import SHAPE_PATHS
+from leaderboard.cells import Cell, tabulate
+from leaderboard.columns import Column, Measure, headline
 from leaderboard.curve import Plot, plot
 from leaderboard.exports import records_csv, records_json
 from leaderboard.figures import figures, key
 from leaderboard.load import Loaded, Run, load_records
+from leaderboard.marks import SHAPE_PATHS
 
 _HERE = Path(__file__).parent
 _RUN_PAGE = re.compile(r"[0-9a-f]{16}\.html")
@@ -69,7 +70,9 @@ def build_board(folders: Sequence[Path], out: Path, stale: Mapping[str, str] = _
         if _RUN_PAGE.fullmatch(old.name) and old.name not in wanted:
             old.unlink()
     for name, run in wanted.items():
-        _write(pages / name, run_page.render(run=run, stale=stale.get(run.run_id), plots=_plots(run), headline=_headline))
+        _write(
+            pages / name, run_page.render(run=run, stale=stale.get(run.run_id), plots=_plots(run), headline=_headline)
+        )
     _write(out / "index.html", index)
     _write(out / "records.csv", records_csv(loaded.runs, stale))
     _write(out / "records.json", records_json(loaded.runs, stale))

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from leaderboard.cells import Cell, Column, Measure, Row, Section
+from leaderboard.cells import Cell, Row, Section
+from leaderboard.columns import Column, Measure
 from leaderboard.compare import standing
 from leaderboard.pareto import frontier
 from leaderboard.statistics import Interval
@@ -58,7 +59,7 @@ def plural(number: int, noun: str) -> str:
 
 def names(rows: Sequence[Row]) -> dict[Row, str]:
     """Return a name for each row that no other row of the section has."""
-    chosen = {row: row.label for row in rows}
+    chosen = {row: row.label.replace(" %", f"{NO_BREAK}%") for row in rows}
     for detail in (_with_targets, _with_settings):
         seen = Counter(chosen.values())
         chosen = {row: detail(row, name, seen) for row, name in chosen.items()}
@@ -121,11 +122,13 @@ def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentenc
     gaps = {name: found.differences[name] for name in sorted(found.differences)}
     if found.together:
         close = [f"{name} ({_gap(gaps[name], measure)})" for name in _by_size(gaps, found.together)]
-        yield Sentence("Not told apart from it", f"{listing(close)}; paired difference with its 95 % interval.")
+        yield Sentence(
+            "Not told apart from it", f"{listing(close)}; paired difference and its uncorrected 95{NO_BREAK}% interval."
+        )
     if found.apart:
         far = [f"{name} ({number(gaps[name].estimate, measure)})" for name in _by_size(gaps, found.apart)]
         word = "Lower" if measure.higher_is_better else "Higher"
-        yield Sentence(f"{word} beyond chance", f"{listing(far)}; paired difference, Holm-corrected at 5 %.")
+        yield Sentence(f"{word} beyond chance", f"{listing(far)}; paired difference, Holm-corrected at 5{NO_BREAK}%.")
 
 
 def _by_size(gaps: Mapping[str, Interval], chosen: Sequence[str]) -> list[str]:

@@ -102,7 +102,8 @@ PREPOSITIONS = ("near", "behind", "beside", "above", "with", "from")
 ADJECTIVES = ("old", "new", "quiet", "famous", "strange", "small", "large", "lovely")
 ADVERBS = ("often", "always", "now", "still", "very", "quite")
 DID = ("found", "saw", "liked", "painted", "sold", "needed")
-ATTRACTORS = ("none", "none", "none", "none", "one", "one", "one", "two", "two", "clause", "clause")
+DETERMINERS = (("this", "these"), ("the", "the"))
+BETWEEN = ("none",) * 5 + ("one",) * 3 + ("two", "clause")
 
 
 def agreement(draw: Draw, label: int) -> tuple[str, ...]:
@@ -116,10 +117,14 @@ def agreement(draw: Draw, label: int) -> tuple[str, ...]:
         "none": "",
         "one": f" {near} {one}",
         "two": f" {near} {one} {far} {two}",
-        "clause": f" that {one} {near} {two} {draw.pick(DID)}",
-    }[draw.pick(ATTRACTORS)]
+        "clause": f" that {one} {draw.pick(DID)}",
+    }[draw.pick(BETWEEN)]
     verb = draw.pick(VERBS)[plural if label else 1 - plural]
-    return (f"the {before} {subject[plural]}{between} {verb} {draw.pick(ADVERBS)} {after}.",)
+    determiner = draw.pick(DETERMINERS)[plural]
+    phrase, adverb = f"{determiner} {before} {subject[plural]}", draw.pick(ADVERBS)
+    if draw.below(4) == 0:
+        return (f"{near} {one} {adverb} {verb} {phrase}.",)
+    return (f"{phrase}{between} {verb} {adverb} {after}.",)
 
 
 # Entailment. A word entails itself and its kind; a kind entails itself only; the rest of the fact stays the same.
@@ -135,10 +140,11 @@ THINGS = {
     "tool": ("hammer", "saw", "drill", "wrench", "axe"),
     "instrument": ("violin", "flute", "drum", "trumpet", "piano"),
 }
-# How a slot is worded in premise and hypothesis, drawn so that either side alone is worded alike under both labels:
-# three premises in four have a word, and one hypothesis in four.
-HOLDS = ("same word", "word to kind", "word to kind", "same kind") * 2
-FAILS = ("sister word", "other kind", "other kind", "other kind", "other kind", "word to other kind", "kind to word") 
+# How a slot is worded in premise and hypothesis: out of twenty, fourteen premises and eight hypotheses have a word and
+# the others a kind, whether the slot holds or fails, so that neither side alone gives the label away.
+HOLDS = ("same word",) * 8 + ("word to kind",) * 6 + ("same kind",) * 6
+FAILS = ("sister word",) * 5 + ("word to other kind",) * 9 + ("other kind",) * 3 + ("kind to word",) * 3
+
 
 
 def slot(draw: Draw, kinds: dict[str, tuple[str, ...]], how: str) -> tuple[str, str]:

@@ -65,9 +65,17 @@ class Made:
     def asked(self) -> Spec:
         """Return the spec."""
         return Spec(
-            backbone="package:tiny/model", method=self.method, values=self.values, budget=self.budget, targets=self.targets,
-            train=self.task, score=tuple(self.score) or (self.task,), protocol="classify", seed=self.seed, **self.spec,
-        )  # fmt: skip
+            backbone="package:tiny/model",
+            method=self.method,
+            values=self.values,
+            budget=self.budget,
+            targets=self.targets,
+            train=self.task,
+            score=tuple(self.score) or (self.task,),
+            protocol="classify",
+            seed=self.seed,
+            **self.spec,
+        )
 
     @property
     def run_id(self) -> str:
@@ -80,45 +88,55 @@ class Made:
         place = folder / spec.run_id / f"{self.attempt:03d}"
         place.mkdir(parents=True)
         cards = {task: self.cards.get(task) or card(task) for task in (spec.train, *spec.score)}
-        scores, tables = [], []
-        if self.status == "ok":
-            for task in spec.score:
-                predictions, references = self.items[task]
-                metric = METRICS[cards[task]["metric"]["name"]]
-                rows = metric.rows(predictions, references)
-                value = metric.score(rows)
-                scores.append(
-                    TaskScore(
-                        task=task, split="validation", num_items=len(predictions), headline=metric.name,
-                        metrics={metric.name: None if np.isnan(value) else value}, items_digest="x",
-                    )
-                )  # fmt: skip
-                size = len(predictions)
-                ids = [f"{task}:{number}" for number in range(size)]
-                tables.append(
-                    pa.table({
-                        "task": [task] * size, "item_id": ids, "cluster_id": self.clusters or ids,
-                        "prediction": [str(p) for p in predictions], **rows,
-                    })
-                )  # fmt: skip
+        scored = [self._scored(task, cards[task]) for task in spec.score] if self.status == "ok" else []
         digest = None
-        if tables:
-            pq.write_table(pa.concat_tables(tables, promote_options="default"), place / ITEMS_FILE)
+        if scored:
+            pq.write_table(pa.concat_tables([table for _, table in scored], promote_options="default"), place / ITEMS_FILE)
             digest = hashlib.sha256((place / ITEMS_FILE).read_bytes()).hexdigest()
         record = Record(
-            run_id=spec.run_id, attempt=self.attempt, suite=self.suite, spec=spec, status=self.status, error=self.error,
-            started=f"2025-01-0{self.attempt}T10:00:00Z", ended=f"2025-01-0{self.attempt}T10:01:00Z",
-            task_cards=cards, scores=tuple(scores), environment=self.environment, notes=tuple(self.notes),
-            validation=tuple(self.validation), best_epoch=len(self.validation) or None,
-            counts=Counts(
-                trained=self.trained, head=770, head_trained=True, total=TOTAL, stored_bits=32 * self.trained,
-                extra_at_inference=0,
-            ) if self.status == "ok" else None,
-            cost=Cost(seconds={"load": 0.4, "fit": 41.2, "score": 3.0}, train_items_per_second=72.5, steps=189, peak_bytes=812_000_000),
-            digests=Digests(items=digest, data_state={task: self.state for task in spec.score}),
-        )  # fmt: skip
+            run_id=spec.run_id,
+            attempt=self.attempt,
+            suite=self.suite,
+            spec=spec,
+            status=self.status,
+            error=self.error,
+            started=f"2025-01-0{self.attempt}T10:00:00Z",
+            ended=f"2025-01-0{self.attempt}T10:01:00Z",
+            task_cards=cards,
+            scores=tuple(score for score, _ in scored),
+            environment=self.environment,
+            notes=tuple(self.notes),
+            validation=tuple(self.validation),
+            best_epoch=len(self.validation) or None,
+            counts=self._counts() if self.status == "ok" else None,
+            cost=Cost(seconds={"load": 0.4, "fit": 41.2, "score": 3.0}, train_items_per_second=72.5, steps=189),
+            digests=Digests(items=digest, data_state=dict.fromkeys(spec.score, self.state)),
+        )
         write_once(place / RECORD_FILE, record.to_json())
         return place
+
+    def _counts(self) -> Counts:
+        bits = 32 * self.trained
+        return Counts(
+            trained=self.trained, head=770, head_trained=True, total=TOTAL, stored_bits=bits, extra_at_inference=0
+        )
+
+    def _scored(self, task: str, facts: dict[str, Any]) -> tuple[TaskScore, pa.Table]:
+        predictions, references = self.items[task]
+        metric = METRICS[facts["metric"]["name"]]
+        rows = metric.rows(predictions, references)
+        value = metric.score(rows)
+        score = TaskScore(
+            task=task,
+            split="validation",
+            num_items=len(predictions),
+            headline=metric.name,
+            metrics={metric.name: None if np.isnan(value) else value},
+            items_digest="x",
+        )
+        ids = [f"{task}:{number}" for number in range(len(predictions))]
+        texts = {"task": [task] * len(ids), "item_id": ids, "cluster_id": list(self.clusters or ids)}
+        return score, pa.table({**texts, "prediction": [str(p) for p in predictions], **rows})
 
 
 def answers(num_items: int, num_wrong: int, seed: int = 0) -> tuple[list[float], list[float]]:

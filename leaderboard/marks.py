@@ -1,0 +1,101 @@
+"""What a chart is made of: points, series with their colour and shape, and the scales that place them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+WIDTH, HEIGHT = 306, 214
+SHAPE_PATHS = {
+    "circle": "M11 7a4 4 0 1 1-8 0a4 4 0 1 1 8 0z",
+    "square": "M3.5 3.5h7v7h-7z",
+    "triangle-up": "M7 2.5l4.8 8.5h-9.6z",
+    "diamond": "M7 1.8l4.2 5.2l-4.2 5.2l-4.2-5.2z",
+    "cross": "M5.3 2.3h3.4v3h3v3.4h-3v3h-3.4v-3h-3v-3.4h3z",
+    "triangle-down": "M7 11.5l4.8-8.5h-9.6z",
+    "triangle-right": "M11.5 7l-8.5 4.8v-9.6z",
+}
+"""The charts' shapes in a square of 14 pixels, for the key beside them."""
+SHAPES = tuple(SHAPE_PATHS)
+NUM_COLOURS = 8
+
+
+class Point(NamedTuple):
+    """One row's mean on the chart, in shown units."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+    items_only: bool
+    """One seed: its bar is dashed."""
+    hollow: bool
+    """Not compared with others: one seed, stale, superseded, or without items."""
+
+
+class Series(NamedTuple):
+    """A method over its budgets, or a reference line (``size`` 0) with one point."""
+
+    name: str
+    number: int
+    """Decides colour and shape, equal in all charts of a section."""
+    points: tuple[Point, ...]
+    """By trained parameters."""
+    reference: bool = False
+
+    @property
+    def colour(self) -> str:
+        """The marker value of its colour."""
+        return f"#0a0b{self.number % NUM_COLOURS:02x}"
+
+    @property
+    def shape(self) -> str:
+        """Eight colours and seven shapes meet again only after 56 series."""
+        return SHAPES[self.number % len(SHAPES)]
+
+
+class Frame(NamedTuple):
+    """The scales of one chart."""
+
+    x_low: float
+    x_high: float
+    y_low: float
+    y_high: float
+
+    def pixels(self, x: float, y: float) -> tuple[float, float]:
+        """Return where a point lies, in pixels from the top left corner."""
+        across = math.log(x / self.x_low) / math.log(self.x_high / self.x_low)
+        return across * WIDTH, (self.y_high - y) / (self.y_high - self.y_low) * HEIGHT
+
+    def values(self, across: float, down: float) -> tuple[float, float]:
+        """Return the point at a place in pixels."""
+        x = self.x_low * (self.x_high / self.x_low) ** (across / WIDTH)
+        return x, self.y_high - down / HEIGHT * (self.y_high - self.y_low)
+
+
+def frame_of(series: Sequence[Series], sizes: Sequence[float], top: float | None) -> Frame:
+    """Return scales that hold every mark and bar of a chart, with a margin.
+
+    Args:
+        series: everything with a number.
+        sizes: trained parameters that the axis must reach.
+        top: the largest possible score.
+    """
+    points = [point for one in series for point in one.points]
+    sizes = sizes or [1e3, 1e6]
+    heights = [value for point in points for value in (point.y, point.low, point.high) if value is not None]
+    low, high = min(heights), max(heights)
+    margin = 0.09 * (high - low) or 0.05 * abs(high) or 1.0
+    # An upper end at the best possible score says that nothing can lie beyond; a mark on it still fits.
+    ceiling = high + margin if top is None else min(high + margin, top + 0.02 * (high - low or margin))
+    return Frame(min(sizes) / 2.2, max(sizes) * 2.2, low - margin, max(ceiling, high))
+
+
+def ticks(low: float, high: float) -> list[float]:
+    """Return round numbers between two ends: powers of ten, with 2 and 5 between where those are few."""
+    span = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    powers = [10.0**power for power in span if low <= 10.0**power <= high]
+    if len(powers) > 2:
+        return powers
+    return [factor * 10.0**power for power in span for factor in (1, 2, 5) if low <= factor * 10.0**power <= high]

@@ -1,0 +1,256 @@
+"""The sweep: what a suite still needs, and running it. The records in the folder are the only truth about what is done."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal
+
+from filelock import FileLock, Timeout
+
+from harness import provenance, registry
+from harness.backbone import BackboneFiles, locate
+from harness.data import DataSource
+from harness.errors import NotApplicable
+from harness.record import Digests, Record, Status
+from harness.spec import Spec
+from harness.suite import Expansion
+from runners.attempt import Attempt, abandoned, attempts, close_without_worker, open_attempt, owner, records
+from runners.local import LocalExecutor, Observer, Options
+
+State = Literal["done", "todo", "stale", "not_applicable"]
+RERUN: tuple[Status, ...] = ("lost", "cancelled")
+"""Statuses that a rerun starts anew by itself."""
+ON_REQUEST: tuple[Status, ...] = ("failed", "diverged", "out_of_memory", "timed_out")
+LOCK_WAIT = 5.0
+"""Seconds to wait for a folder: workers of a scheduler that was just killed need a moment to notice."""
+
+
+class Busy(ValueError):
+    """Another scheduler works on the same folder."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a suite: its state, why, and the record that says so."""
+
+    spec: Spec
+    state: State
+    reason: str = ""
+    record: Record | None = None
+    provenance: str = ""
+    """The provenance digest that a run would have now."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every run of a suite with its state, and the input records that could not be read."""
+
+    suite: str
+    runs: tuple[Planned, ...]
+    unreadable: tuple[str, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of runs per state."""
+        found = Counter(run.state for run in self.runs)
+        return {state: found.get(state, 0) for state in ("done", "todo", "stale", "not_applicable")}
+
+    def ok(self) -> bool:
+        """Return whether every applicable run is done and ok."""
+        return all(
+            run.state == "not_applicable" or (run.state == "done" and run.record is not None and run.record.status == "ok")
+            for run in self.runs
+        )
+
+
+def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
+    """Return what a suite still needs, without doing any of it.
+
+    Raises:
+        MissingPrerequisite: if weights or data of any run cannot be had.
+        ValueError: for values that a method refuses.
+    """
+    files = {reference: locate(reference) for reference in {spec.backbone for spec in expansion.specs}}
+    _check_data(expansion.specs, source)
+    runs, unreadable = [], []
+    for spec in expansion.specs:
+        found, problems = records(out, spec.run_id)
+        unreadable += problems
+        planned = _from_records(spec, found, source, files[spec.backbone], retry)
+        runs.append(_from_shapes(planned, files[spec.backbone]) if planned.state in ("todo", "stale") else planned)
+    return Plan(expansion.suite.name, tuple(runs), tuple(unreadable))
+
+
+def run(planned: Plan, options: Options, observe: Observer) -> bool:
+    """Run what a plan calls todo or stale.
+
+    Returns:
+        Whether an interrupt ended it early.
+    """
+    for one in planned.runs:
+        if one.state == "not_applicable" and one.record is None:
+            attempt = open_attempt(options.out, one.spec, options.suite)
+            digests = Digests(provenance=one.provenance)
+            close_without_worker(attempt, "not_applicable", "NotApplicable", one.reason, digests)
+    executor = LocalExecutor(options, observe)
+    with _interrupts(executor) as interrupts:
+        executor.run([one.spec for one in planned.runs if one.state in ("todo", "stale")])
+    return bool(interrupts)
+
+
+@contextmanager
+def hold(out: Path) -> Iterator[None]:
+    """Hold a folder of runs against other schedulers, and close the attempts that dead ones left.
+
+    Raises:
+        Busy: naming the scheduler that holds it.
+        OSError: if the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock, facts = FileLock(out / ".lock"), out / ".scheduler.json"
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise Busy(f"{_holder(out)}; wait for it, stop it, or choose another --out") from None
+    except OSError as error:
+        raise PermissionError(
+            f"the folder {out} cannot be written ({error.strerror or error}); choose another with --out"
+        ) from error
+    try:
+        facts.write_text(json.dumps(owner() | {"suite_folder": out.name}) + "\n", encoding="utf-8")
+        _close_abandoned(out)
+        yield
+    finally:
+        facts.unlink(missing_ok=True)
+        lock.release()
+
+
+def _from_records(
+    spec: Spec, found: Sequence[Record], source: DataSource, files: BackboneFiles, retry: Collection[str]
+) -> Planned:
+    expected = provenance.expected(spec, source, files)
+    if not found:
+        return Planned(spec, "todo", "never run", None, expected)
+    ok = [record for record in found if record.status == "ok"]
+    fresh = [record for record in ok if record.digests.provenance == expected]
+    newest = found[-1]
+    if fresh:
+        return Planned(spec, "done", "", fresh[-1], expected)
+    if ok:
+        return Planned(spec, "stale", stale_reason(ok[-1], spec, source, files), ok[-1], expected)
+    if newest.status == "not_applicable" and newest.digests.provenance == expected and newest.error:
+        return Planned(spec, "not_applicable", newest.error.message, newest, expected)
+    if newest.status in (*RERUN, "not_applicable", *retry):
+        return Planned(spec, "todo", f"newest attempt is {newest.status}", newest, expected)
+    return Planned(spec, "done", f"{newest.status}; try it again with --retry {newest.status}", newest, expected)
+
+
+def stale_reason(record: Record, spec: Spec, source: DataSource, files: BackboneFiles) -> str:
+    """Say which part of a record's provenance is not what it would be now."""
+    parts = {
+        "code or card version": (record.digests.code, provenance.code_digest(spec)),
+        "data": (record.digests.data, provenance.data_digests(spec, source)),
+        "weights": (record.digests.weights, files.digest),
+    }
+    changed = [name for name, (then, now) in parts.items() if then != now]
+    return f"{' and '.join(changed) or 'provenance'} changed since attempt {record.attempt}"
+
+
+def _from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
+    from runners.execute import applicable
+
+    try:
+        applicable(planned.spec, files)
+    except NotApplicable as reason:
+        return replace(planned, state="not_applicable", reason=str(reason), record=None)
+    return planned
+
+
+def _check_data(specs: Sequence[Spec], source: DataSource) -> None:
+    for train in {spec.train for spec in specs}:
+        source.check(registry.load_task(train), "train")
+    for name in {name for spec in specs for name in spec.score}:
+        task = registry.load_task(name)
+        if not task.card.hidden_labels:
+            source.check(task, "evaluation")
+
+
+def _close_abandoned(out: Path) -> None:
+    end = time.monotonic() + LOCK_WAIT
+    for attempt in abandoned(out):
+        close_without_worker(attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record")
+    while time.monotonic() < end and _still_running(out):
+        time.sleep(0.1)  # workers of a scheduler that was just killed stop when they notice
+        for attempt in abandoned(out):
+            close_without_worker(attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record")
+
+
+def _still_running(out: Path) -> bool:
+    return any(
+        (folder / "started.json").is_file() and not (folder / "record.json").exists()
+        for folder in out.glob("*/[0-9]*")
+    )
+
+
+def _holder(out: Path) -> str:
+    try:
+        facts: Mapping[str, Any] = json.loads((out / ".scheduler.json").read_text(encoding="utf-8"))
+        return f"process {facts['pid']} on {facts['host']} already runs a suite in {out}"
+    except (OSError, ValueError, KeyError):
+        return f"another process already runs a suite in {out}"
+
+
+@contextmanager
+def _interrupts(executor: LocalExecutor) -> Iterator[list[int]]:
+    """Make the first Ctrl-C drain and the second stop; the list fills with what came."""
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield came
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) == 1:
+            executor.drain()
+            executor.observe(None, {"type": "draining"})
+        else:
+            executor.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield came
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def superseded(out: Path) -> list[Attempt]:
+    """Return lost and cancelled attempts of runs that have a newer ok one."""
+    found: list[Attempt] = []
+    for run_folder in sorted(path for path in out.iterdir() if path.is_dir()):
+        known = records(out, run_folder.name)[0]
+        newest_ok = max((record.attempt for record in known if record.status == "ok"), default=0)
+        old = {record.attempt for record in known if record.status in RERUN and record.attempt < newest_ok}
+        found += [attempt for attempt in attempts(out, run_folder.name) if attempt.number in old]
+    return found
+
+
+def remove(found: Sequence[Attempt]) -> None:
+    """Remove attempts with everything in their folders."""
+    for attempt in found:
+        shutil.rmtree(attempt.folder)
+
+
+def output_folder(suite: str, out: str | None) -> Path:
+    """Return where a suite's runs go: ``out/<suite>`` unless told."""
+    return Path(out or os.path.join("out", suite)).expanduser().resolve()
