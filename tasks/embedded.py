@@ -103,7 +103,12 @@ ADJECTIVES = ("old", "new", "quiet", "famous", "strange", "small", "large", "lov
 ADVERBS = ("often", "always", "now", "still", "very", "quite")
 DID = ("found", "saw", "liked", "painted", "sold", "needed")
 DETERMINERS = (("this", "these"), ("the", "the"))
-BETWEEN = ("none",) * 5 + ("one",) * 3 + ("two", "clause")
+BETWEEN = ("none",) * 5 + ("one",) * 2 + ("two",) * 2 + ("clause",)
+
+
+def noun_phrase(draw: Draw, noun: tuple[str, str], plural: int, adjective: str = "") -> str:
+    """Write a noun in its number; half of the time the determiner shows the number too."""
+    return f"{draw.pick(DETERMINERS)[plural]} {adjective}{noun[plural]}"
 
 
 def agreement(draw: Draw, label: int) -> tuple[str, ...]:
@@ -112,7 +117,7 @@ def agreement(draw: Draw, label: int) -> tuple[str, ...]:
     plural = draw.below(2)
     before, after = draw.distinct(ADJECTIVES, 2)
     near, far = draw.distinct(PREPOSITIONS, 2)
-    one, two = f"the {draw.pick(first)}", f"the {draw.pick(second)}"
+    one, two = (noun_phrase(draw, noun, draw.below(2)) for noun in (first, second))
     between = {
         "none": "",
         "one": f" {near} {one}",
@@ -120,9 +125,8 @@ def agreement(draw: Draw, label: int) -> tuple[str, ...]:
         "clause": f" that {one} {draw.pick(DID)}",
     }[draw.pick(BETWEEN)]
     verb = draw.pick(VERBS)[plural if label else 1 - plural]
-    determiner = draw.pick(DETERMINERS)[plural]
-    phrase, adverb = f"{determiner} {before} {subject[plural]}", draw.pick(ADVERBS)
-    if draw.below(4) == 0:
+    phrase, adverb = noun_phrase(draw, subject, plural, before + " "), draw.pick(ADVERBS)
+    if draw.below(5) == 0:
         return (f"{near} {one} {adverb} {verb} {phrase}.",)
     return (f"{phrase}{between} {verb} {adverb} {after}.",)
 
@@ -140,10 +144,15 @@ THINGS = {
     "tool": ("hammer", "saw", "drill", "wrench", "axe"),
     "instrument": ("violin", "flute", "drum", "trumpet", "piano"),
 }
-# How a slot is worded in premise and hypothesis: out of twenty, fourteen premises and eight hypotheses have a word and
+PLACES = {
+    "building": ("church", "school", "hotel", "castle"),
+    "road": ("street", "lane", "highway", "avenue"),
+    "water": ("river", "lake", "sea", "pond"),
+}
+# How a slot is worded in premise and hypothesis: out of twenty, fifteen premises and five hypotheses have a word and
 # the others a kind, whether the slot holds or fails, so that neither side alone gives the label away.
-HOLDS = ("same word",) * 8 + ("word to kind",) * 6 + ("same kind",) * 6
-FAILS = ("sister word",) * 5 + ("word to other kind",) * 9 + ("other kind",) * 3 + ("kind to word",) * 3
+HOLDS = ("same word",) * 5 + ("word to kind",) * 10 + ("same kind",) * 5
+FAILS = ("sister word",) * 3 + ("word to other kind",) * 12 + ("other kind",) * 3 + ("kind to word",) * 2
 
 
 
@@ -164,12 +173,13 @@ def slot(draw: Draw, kinds: dict[str, tuple[str, ...]], how: str) -> tuple[str, 
 
 def entailment(draw: Draw, label: int) -> tuple[str, ...]:
     """Write a premise and a hypothesis; exactly one slot fails when the label is 0."""
-    wrong = 2 if label else draw.below(2)
-    agents, things = (
-        slot(draw, kinds, draw.pick(FAILS if wrong == place else HOLDS)) for place, kinds in enumerate((AGENTS, THINGS))
-    )
-    did = draw.pick(DID)
-    return f"the {agents[0]} {did} the {things[0]}.", f"the {agents[1]} {did} the {things[1]}."
+    slots = (AGENTS, THINGS, PLACES)[: 2 + draw.below(2)]
+    wrong = len(slots) if label else draw.below(len(slots))
+    worded = [slot(draw, kinds, draw.pick(FAILS if place == wrong else HOLDS)) for place, kinds in enumerate(slots)]
+    fact = f"the {{}} {draw.pick(DID)} the {{}}" + (" near the {}." if len(slots) == 3 else ".")
+    premise, hypothesis = zip(*worded, strict=True)
+    return fact.format(*premise), fact.format(*hypothesis)
+
 
 
 # Polarity. The main clause decides; the concession does not count. A negation or a frame of doubt turns it round.
