@@ -70,7 +70,7 @@ def plan_suite(
         if status not in ON_REQUEST:
             raise UnknownName("status", status, ON_REQUEST, "--retry")
     expansion = load_suite(suite, only, settings)
-    return plan(expansion, output_folder(expansion.suite.name, out and str(out)), DataSource.of(mirror), retry)
+    return plan(expansion, output_folder(expansion.suite.name, out), DataSource.of(mirror), retry)
 
 
 def run_suite(
@@ -103,7 +103,7 @@ def run_suite(
     if workers is not None and workers < 1:
         raise BadSuite(f"--workers is at least 1; {workers} came")
     expansion = load_suite(suite, only, settings)
-    folder = output_folder(expansion.suite.name, out and str(out))
+    folder = output_folder(expansion.suite.name, out)
     arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
     planned = plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before the folder is touched
     with hold(folder):

@@ -26,7 +26,13 @@ SCHEMES = ("hub", "path", "package", "tiny")
 TINY: dict[str, dict[str, Any]] = {  # Any: the configuration classes' own arguments
     "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
     "roberta": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
-    "opt": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "ffn_dim": 64, "word_embed_proj_dim": 32},
+    "opt": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "ffn_dim": 64,
+        "word_embed_proj_dim": 32,
+    },
     "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2},
     "llama": {
         "hidden_size": 32,
@@ -35,7 +41,13 @@ TINY: dict[str, dict[str, Any]] = {  # Any: the configuration classes' own argum
         "num_key_value_heads": 2,
         "intermediate_size": 64,
     },
-    "vit": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "image_size": 32},
+    "vit": {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+        "image_size": 32,
+    },
 }
 TINY_VERSION, TINY_VOCABULARY = 1, 261
 
@@ -103,7 +115,7 @@ class Backbone:
         import torch
 
         generator = torch.Generator().manual_seed(seed)
-        spread = float(getattr(self.model.config, "initializer_range", 0.02))  # type: ignore[arg-type]
+        spread = float(getattr(self.model.config, "initializer_range", 0.02))
         with torch.no_grad():
             for name, parameter in sorted(self.model.named_parameters()):
                 if name not in self.head:
@@ -124,7 +136,8 @@ class Backbone:
                 continue
             original = self.pristine[name].to(parameter.device)
             same = original.dtype == parameter.dtype and torch.equal(
-                original.view(integers[original.element_size()]), parameter.detach().view(integers[parameter.element_size()])
+                original.view(integers[original.element_size()]),
+                parameter.detach().view(integers[parameter.element_size()]),
             )
             if not same:
                 changed.append(name)
@@ -140,7 +153,9 @@ def load_tokenizer(files: BackboneFiles) -> Any:  # Any: see Backbone
     return AutoTokenizer.from_pretrained(files.folder)
 
 
-def load_model(files: BackboneFiles, auto_class: Any, meta: bool = False, **options: Any) -> tuple[nn.Module, frozenset[str]]:
+def load_model(
+    files: BackboneFiles, auto_class: Any, meta: bool = False, **options: Any
+) -> tuple[nn.Module, frozenset[str]]:
     """Return a model in fp32 and the names of its head: the parameters that the weights do not hold.
 
     Args:
@@ -164,8 +179,9 @@ def load_model(files: BackboneFiles, auto_class: Any, meta: bool = False, **opti
         prefix = f"{model.base_model_prefix}."
         return model, frozenset(name for name, _ in model.named_parameters() if not name.startswith(prefix))
     verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # the missing head is what we ask for, not a warning
-    logging.disable_progress_bar()
+    # The missing head is what we ask for, not a thing to warn of.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         with torch.random.fork_rng(devices=[]):
             model, report = auto_class.from_pretrained(
@@ -258,7 +274,9 @@ def _kind(model_type: str) -> Kind:
         return "encoder"
     if model_type in tables.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
         return "decoder"
-    raise MissingPrerequisite(f"model type {model_type!r} is neither an encoder, a decoder nor a vision model of transformers")
+    raise MissingPrerequisite(
+        f"model type {model_type!r} is neither an encoder, a decoder nor a vision model of transformers"
+    )
 
 
 @cache
@@ -300,5 +318,13 @@ def _byte_tokenizer() -> Any:  # Any: see Backbone
         pair="<s> $A </s> $B </s>",
         special_tokens=[("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])],
     )
-    names = {"pad_token": "<pad>", "bos_token": "<s>", "eos_token": "</s>", "mask_token": "<mask>", "unk_token": "<unk>"}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **names)
+    names = {
+        "pad_token": "<pad>",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "mask_token": "<mask>",
+        "unk_token": "<unk>",
+    }
+    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
+        tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **names
+    )

@@ -41,7 +41,13 @@ Settings = Annotated[
 ]
 Retry = Annotated[
     Optional[list[str]],  # noqa: UP045
-    typer.Option("--retry", help="Try runs of this status again: failed, diverged, out_of_memory, timed_out; repeatable."),
+    typer.Option(
+        "--retry", help="Try runs of this status again: failed, diverged, out_of_memory, timed_out; repeatable."
+    ),
+]
+Workers = Annotated[
+    Optional[int],  # noqa: UP045
+    typer.Option("--workers", help="Processes; by default what the cores serve."),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -119,7 +125,9 @@ def plan(
     from runners.progress import describe
 
     for run in planned.runs:
-        typer.echo(f"{run.spec.run_id}  {run.state:<14}  {describe(run.spec)}{f'  ({run.reason})' if run.reason else ''}")
+        typer.echo(
+            f"{run.spec.run_id}  {run.state:<14}  {describe(run.spec)}{f'  ({run.reason})' if run.reason else ''}"
+        )
     typer.echo(f"{planned.suite}: {_counts(planned)}")
 
 
@@ -130,7 +138,7 @@ def run(
     mirror: Mirror = None,
     only: Only = None,
     settings: Settings = None,
-    workers: Annotated[Optional[int], typer.Option("--workers", help="Processes; by default what the cores serve.")] = None,  # noqa: UP045
+    workers: Workers = None,
     device: Device = "auto",
     executor: Annotated[str, typer.Option("--executor", help="How workers are started: local.")] = "local",
     retry: Retry = None,
@@ -197,9 +205,7 @@ def run_one(
 
 
 @app.command()
-def status(
-    folder: Annotated[Path, typer.Argument(help="A folder of runs.")], as_json: AsJson = False
-) -> None:
+def status(folder: Annotated[Path, typer.Argument(help="A folder of runs.")], as_json: AsJson = False) -> None:
     """Count the runs of a folder by status, also while a suite runs there."""
     from harness.api import load_records
 
@@ -208,7 +214,9 @@ def status(
     for one in loaded.runs:
         counts[one.record.status] = counts.get(one.record.status, 0) + 1
     if as_json:
-        typer.echo(json.dumps({"runs": counts, "unfinished": loaded.num_unfinished, "unreadable": loaded.unreadable}, indent=1))
+        typer.echo(
+            json.dumps({"runs": counts, "unfinished": loaded.num_unfinished, "unreadable": loaded.unreadable}, indent=1)
+        )
     else:
         for name, count in sorted(counts.items()):
             typer.echo(f"{name:<14} {count}")
@@ -299,7 +307,10 @@ def _report(console: Any, result: SuiteResult, suite: str) -> NoReturn:  # Any: 
     if all(run.state == "not_applicable" for run in planned.runs):
         _fail(f"nothing in {planned.suite} is applicable: {planned.runs[0].reason}")
     for status in sorted({run.record.status for run in planned.runs if run.record} - {"ok", "not_applicable"}):
-        console.print(f"try the {status} runs again with: paretune run {suite} --out {result.out} --retry {status}", soft_wrap=True)
+        console.print(
+            f"try the {status} runs again with: paretune run {suite} --out {result.out} --retry {status}",
+            soft_wrap=True,
+        )
     sys.exit(OK if planned.ok() else NOT_OK)
 
 

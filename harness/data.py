@@ -77,8 +77,9 @@ class DataSource:
             self._file(task, split)
         elif task.card.source.hub and os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
             raise MissingPrerequisite(
-                f"{task.card.name} needs the dataset {task.card.source.hub} ({task.card.source.config}): there is no mirror, "
-                f"and the hub is switched off by HF_HUB_OFFLINE; give --mirror DIR or PARETUNE_MIRROR=DIR, or allow the hub"
+                f"{task.card.name} needs the dataset {task.card.source.hub} ({task.card.source.config}): there is no "
+                f"mirror, and the hub is switched off by HF_HUB_OFFLINE; give --mirror DIR or PARETUNE_MIRROR=DIR, or "
+                f"allow the hub"
             )
 
     def digest(self, task: Task, split: Split) -> str:
@@ -116,8 +117,8 @@ class DataSource:
         found = _sha256(path)
         if found != digest:
             raise MissingPrerequisite(
-                f"{path} is not the file that the mirror's MANIFEST.json names: sha256 {digest} expected, {found} found; "
-                f"fetch it again or mend the manifest"
+                f"{path} is not the file that the mirror's MANIFEST.json names: sha256 {digest} expected, "
+                f"{found} found; fetch it again or mend the manifest"
             )
         return Raw(pq.read_table(path), digest, state)
 
@@ -127,8 +128,8 @@ class DataSource:
         path = self.mirror / str(source.hub) / str(source.config) / f"{source.splits[split]}.parquet"
         if not path.is_file():
             raise MissingPrerequisite(
-                f"the mirror {self.mirror} has no {path.relative_to(self.mirror)}, which {task.card.name} needs; add the "
-                f"file, leave this task out (--only task=...), or run without a mirror where there is a network"
+                f"the mirror {self.mirror} has no {path.relative_to(self.mirror)}, which {task.card.name} needs; "
+                f"add the file, leave this task out (--only task=...), or run without a mirror where there is a network"
             )
         return path
 
@@ -164,7 +165,9 @@ class Part:
             SealedSplit: if this is the test split of a trial.
         """
         if self.sealed:
-            raise SealedSplit(f"a trial may not read the test split of {self.task.card.name}; only a final run does, once")
+            raise SealedSplit(
+                f"a trial may not read the test split of {self.task.card.name}; only a final run does, once"
+            )
         if not self._cache:
             self._cache.append(self.source.read(self.task, self.split))
         return self._cache[0]
@@ -210,9 +213,7 @@ def split(
         raise MissingPrerequisite(
             f"{trained.card.name} has {count} training rows, too few to hold out {VALIDATION_SHARE:.0%} for validation"
         )
-    return Splits(
-        _part(whole, order[held:][: sizes.train]), _part(whole, order[:held][: sizes.validation]), tests
-    )
+    return Splits(_part(whole, order[held:][: sizes.train]), _part(whole, order[:held][: sizes.validation]), tests)
 
 
 def worst_state(states: list[str]) -> str:
@@ -242,8 +243,8 @@ def _from_hub(task: Task, split: Split) -> pa.Table:
         loaded = datasets.load_dataset(source.hub, source.config, split=source.splits[split], revision=source.revision)
     except Exception as error:  # the hub client raises its own, the network library's, and plain ones
         raise MissingPrerequisite(
-            f"{task.card.name} needs the dataset {source.hub} ({source.config}, {source.splits[split]}): there is no mirror, "
-            f"and the hub gave {type(error).__name__}: {error}; give --mirror DIR or PARETUNE_MIRROR=DIR"
+            f"{task.card.name} needs the dataset {source.hub} ({source.config}, {source.splits[split]}): there is no "
+            f"mirror, and the hub gave {type(error).__name__}: {error}; give --mirror DIR or PARETUNE_MIRROR=DIR"
         ) from error
     return loaded.data.table
 

@@ -72,7 +72,9 @@ def find_run(run_id: str, folders: Sequence[Path]) -> Run:
     found = [run for run in runs if run.run_id.startswith(run_id)]
     if len(found) != 1:
         where = ", ".join(map(str, folders))
-        raise UnknownName("run id" if not found else "(ambiguous) run id", run_id, [run.run_id for run in found or runs], where)
+        raise UnknownName(
+            "run id" if not found else "(ambiguous) run id", run_id, [run.run_id for run in found or runs], where
+        )
     return found[0]
 
 
@@ -84,14 +86,18 @@ def describe_run(run: Run) -> Iterator[str]:
         yield f"  {record.error.kind}: {record.error.message}"
         yield from (f"  | {line}" for line in record.error.log_tail)
     spec = record.spec
-    yield f"  {spec.backbone}  {spec.method} {record.method_config or spec.values}  targets {spec.targets}  seed {spec.seed}"
+    values = record.method_config or spec.values
+    yield f"  {spec.backbone}  {spec.method} {values}  targets {spec.targets}  seed {spec.seed}"
     yield f"  train {spec.train}  {spec.protocol}  {spec.policy}  {spec.purpose}  {record.started} to {record.ended}"
     if record.counts:
         counts = record.counts
-        yield f"  trained {counts.trained:,} of {counts.total:,} ({counts.trained / counts.total:.4%}), head {counts.head:,}"
+        share = counts.trained / counts.total
+        yield f"  trained {counts.trained:,} of {counts.total:,} ({share:.4%}), head {counts.head:,}"
     for epoch in record.validation:
-        yield f"  epoch {epoch.epoch}: train loss {_short(epoch.train_loss)}, validation loss {_short(epoch.validation_loss)}, " + (
-            ", ".join(f"{name} {_short(value)}" for name, value in epoch.metrics.items())
+        yield (
+            f"  epoch {epoch.epoch}: train loss {_short(epoch.train_loss)}, "
+            f"validation loss {_short(epoch.validation_loss)}, "
+            + (", ".join(f"{name} {_short(value)}" for name, value in epoch.metrics.items()))
         )
     for score in record.scores:
         yield f"  {score.task} ({score.num_items} items): " + ", ".join(
@@ -108,7 +114,9 @@ def diagnose() -> list[Check]:
         try:
             checks.append(Check(library, True, True, importlib.metadata.version(library)))
         except importlib.metadata.PackageNotFoundError:
-            checks.append(Check(library, False, True, "missing; install with: python -m pip install -c constraints.txt paretune"))
+            checks.append(
+                Check(library, False, True, "missing; install with: python -m pip install -c constraints.txt paretune")
+            )
     checks += [_check_device(), _check_mirror(), _check_minilm(), _check_registry()]
     return checks
 
@@ -133,7 +141,12 @@ def _check_mirror() -> Check:
     manifest = mirror is not None and (mirror / "MANIFEST.json").is_file()
     if mirror is None:
         return Check("mirror", False, False, "none; data come from the hub unless PARETUNE_MIRROR names a local copy")
-    return Check("mirror", True, False, f"{mirror}{'' if manifest else ' (no MANIFEST.json: the state of its splits is unknown)'}")
+    return Check(
+        "mirror",
+        True,
+        False,
+        f"{mirror}{'' if manifest else ' (no MANIFEST.json: the state of its splits is unknown)'}",
+    )
 
 
 def _check_minilm() -> Check:
@@ -152,7 +165,11 @@ def _check_registry() -> Check:
 
 def _entries(entries: dict[str, registry.Entry]) -> list[Row]:
     return [
-        {"name": entry.name, "title": str(entry.card.get("title", "")) if not entry.error else f"BROKEN: {entry.error}", "card": entry.card}
+        {
+            "name": entry.name,
+            "title": str(entry.card.get("title", "")) if not entry.error else f"BROKEN: {entry.error}",
+            "card": entry.card,
+        }
         for entry in entries.values()
     ]
 

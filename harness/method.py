@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from harness.errors import NotApplicable
 
@@ -188,10 +188,13 @@ class Method:
             ValueError: if it is that of another method or backbone.
         """
         updated = self.updated()
-        wrong = sorted(set(state) ^ set(updated)) or [name for name in updated if updated[name].shape != state[name].shape]
+        wrong = sorted(set(state) ^ set(updated)) or [
+            name for name in updated if updated[name].shape != state[name].shape
+        ]
         if wrong:
             raise ValueError(
-                f"this trained part does not fit {type(self).__name__} on this backbone; it differs in {', '.join(wrong[:5])}"
+                f"this trained part does not fit {type(self).__name__} on this backbone; "
+                f"it differs in {', '.join(wrong[:5])}"
             )
         for name, parameter in updated.items():
             parameter.data.copy_(state[name])

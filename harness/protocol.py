@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol as Structural
+from typing import TYPE_CHECKING, Any
+from typing import Protocol as Structural
 
 from harness.errors import UnknownName
 
@@ -38,17 +39,29 @@ class Protocol(Structural):
 
     KINDS: tuple[str, ...]
 
-    def build(self, files: BackboneFiles, card: TaskCard, meta: bool = False) -> tuple[nn.Module, frozenset[str]]: ...
+    def build(self, files: BackboneFiles, card: TaskCard, meta: bool = False) -> tuple[nn.Module, frozenset[str]]:
+        """Return a model with a head for ``card`` and the head's parameter names; shapes only on request."""
+        ...
 
-    def load(self, files: BackboneFiles, card: TaskCard) -> Backbone: ...
+    def load(self, files: BackboneFiles, card: TaskCard) -> Backbone:
+        """Return a loaded backbone with a head for ``card`` and what encodes its inputs."""
+        ...
 
-    def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples: ...
+    def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:
+        """Encode the rows of a part."""
+        ...
 
-    def collate(self, examples: Any, rows: Sequence[int], tokenizer: Any, device: torch.device) -> Any: ...
+    def collate(self, examples: Any, rows: Sequence[int], tokenizer: Any, device: torch.device) -> Any:
+        """Return the padded batch of some rows."""
+        ...
 
-    def loss(self, model: nn.Module, batch: Any, card: TaskCard) -> Tensor: ...
+    def loss(self, model: nn.Module, batch: Any, card: TaskCard) -> Tensor:
+        """Return the mean training loss of a batch in fp32."""
+        ...
 
-    def predict(self, model: nn.Module, batch: Any, card: TaskCard) -> tuple[Tensor, Tensor]: ...
+    def predict(self, model: nn.Module, batch: Any, card: TaskCard) -> tuple[Tensor, Tensor]:
+        """Return predictions (rows,) and the mean loss of a batch."""
+        ...
 
 
 def load_protocol(name: str) -> Protocol:
@@ -60,4 +73,4 @@ def load_protocol(name: str) -> Protocol:
     known = [path.stem for path in FOLDER.glob("*.py") if not path.name.startswith("_")]
     if name not in known:
         raise UnknownName("protocol", name, known)
-    return importlib.import_module(f"tasks.protocols.{name}")  # type: ignore[return-value]  # a module that offers these
+    return importlib.import_module(f"tasks.protocols.{name}")

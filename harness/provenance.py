@@ -100,7 +100,9 @@ def _canonical(node: object) -> str:
     """Write a tree down without positions, docstrings and empty fields, which differ between Python versions."""
     if isinstance(node, ast.AST):
         fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"]
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
             fields = [(name, value[1:] if name == "body" else value) for name, value in fields]
         return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"
     if isinstance(node, list):

@@ -25,9 +25,7 @@ RECORD_FILE, STARTED_FILE, ITEMS_FILE, LOG_FILE, TRAINED_FILE = (
     "trained.safetensors",
 )
 
-Status = Literal[
-    "ok", "diverged", "out_of_memory", "timed_out", "lost", "failed", "cancelled", "not_applicable"
-]
+Status = Literal["ok", "diverged", "out_of_memory", "timed_out", "lost", "failed", "cancelled", "not_applicable"]
 """How an attempt ended. ``cancelled`` and ``not_applicable`` carry their reason in ``Record.error``."""
 
 
@@ -173,12 +171,18 @@ def read_record(path: Path) -> Record:
             content = UPGRADES[version](content)
             version = content["schema_version"]
         if version != SCHEMA_VERSION:
-            raise UnreadableRecord(f"{path}: schema version {version} is unknown; this version reads up to {SCHEMA_VERSION}")
+            raise UnreadableRecord(
+                f"{path}: schema version {version} is unknown; this version reads up to {SCHEMA_VERSION}"
+            )
         record = Record.model_validate(content)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
-        raise UnreadableRecord(f"{path}: not a record ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+        raise UnreadableRecord(
+            f"{path}: not a record ({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
     if record.run_id != record.spec.run_id:
-        raise UnreadableRecord(f"{path}: names run {record.run_id}, but its spec is {record.spec.run_id}; it was edited")
+        raise UnreadableRecord(
+            f"{path}: names run {record.run_id}, but its spec is {record.spec.run_id}; it was edited"
+        )
     return record
 
 

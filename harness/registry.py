@@ -140,13 +140,15 @@ def _collect(kind: Kind, literal: str) -> dict[str, Entry]:
     for module, path, origin in _places(kind):
         try:
             cards = literals(path, literal)
+            named: list[tuple[str, dict[str, JsonValue], str | None]]
             named = [(str(card["name"]), card, None) for card in cards]
         except (ValueError, KeyError, TypeError) as error:
             named = [(module.rpartition(".")[2], {}, f"{error}")]
         for name, card, problem in named:
             if name in found:
                 raise MissingPrerequisite(
-                    f"{kind} {name!r} is registered twice, by {found[name].origin} and by {origin}; uninstall or rename one"
+                    f"{kind} {name!r} is registered twice, by {found[name].origin} and by {origin}; "
+                    f"uninstall or rename one"
                 )
             found[name] = Entry(kind, name, card, module, path, origin, problem)
     return dict(sorted(found.items()))

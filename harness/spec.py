@@ -58,7 +58,9 @@ class Training(Values):
     warmup: float = Field(default=0.06, ge=0, lt=1, description="share of the steps")
     lr: float = Field(default=1e-3, gt=0)
     weight_decay: float = Field(default=0.0, ge=0)
-    clip: float | None = Field(default=1.0, gt=0, description="largest gradient norm; null leaves gradients as they are")
+    clip: float | None = Field(
+        default=1.0, gt=0, description="largest gradient norm; null leaves gradients as they are"
+    )
     gradient_checkpointing: bool = False
     dtype: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the frozen weights; auto is bfloat16 on a GPU and float32 elsewhere"

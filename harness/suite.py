@@ -145,7 +145,9 @@ def read(name_or_path: str, settings: Sequence[str] = ()) -> Suite:
         raise BadSuite(f"{path.name} is not YAML: {error}") from error
     if not isinstance(content, dict):
         came = "nothing" if content is None else f"a {type(content).__name__}"
-        raise BadSuite(f"{path.name} holds {came}, but a suite is a mapping of keys to values (name, backbones, methods, tasks)")
+        raise BadSuite(
+            f"{path.name} holds {came}, but a suite is a mapping of keys to values (name, backbones, methods, tasks)"
+        )
     content.setdefault("name", path.stem)
     for setting in settings:
         _set(content, setting)
@@ -179,7 +181,9 @@ def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
     specs = tuple(spec for spec in _specs(suite) if _passes(spec, only))
     if not specs:
         chosen = ", ".join(f"{key}={value}" for key, value in only)
-        raise BadSuite(f"{suite.name}: nothing is left to run{f' with --only {chosen}' if chosen else ''}; widen the filter")
+        raise BadSuite(
+            f"{suite.name}: nothing is left to run{f' with --only {chosen}' if chosen else ''}; widen the filter"
+        )
     return Expansion(suite, tuple({spec.run_id: spec for spec in specs}.values()))
 
 
@@ -193,7 +197,9 @@ def parse_only(text: str | None) -> tuple[Filter, ...]:
     for part in filter(None, (text or "").split(",")):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or key not in FILTERS:
-            raise BadSuite(f"--only takes KEY=VALUE with a key of {', '.join(FILTERS)}, separated by commas; {part!r} came")
+            raise BadSuite(
+                f"--only takes KEY=VALUE with a key of {', '.join(FILTERS)}, separated by commas; {part!r} came"
+            )
         filters.append(Filter(key, value))
     return tuple(filters)
 
@@ -285,14 +291,19 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
         trained = registry.load_task(task.train).card
         if trained.score_only_with:
             raise BadSuite(
-                f"{suite.name}: {task.train} has no training split; write {{train: {trained.score_only_with}, score: [{task.train}]}}"
+                f"{suite.name}: {task.train} has no training split; "
+                f"write {{train: {trained.score_only_with}, score: [{task.train}]}}"
             )
         for name in task.score:
             card_of = registry.load_task(name).card
             if (card_of.labels, card_of.label_range) != (trained.labels, trained.label_range):
-                raise BadSuite(f"{suite.name}: a model trained on {task.train} cannot be scored on {name}: their labels differ")
+                raise BadSuite(
+                    f"{suite.name}: a model trained on {task.train} cannot be scored on {name}: their labels differ"
+                )
     if isinstance(suite.targets, str) and suite.targets not in TARGETS:
-        raise UnknownName("targets", suite.targets, TARGETS, f"{suite.name}; or give a list of patterns of module names")
+        raise UnknownName(
+            "targets", suite.targets, TARGETS, f"{suite.name}; or give a list of patterns of module names"
+        )
     known = {
         "method": [method.name for method in suite.methods],
         "task": [task.train for task in suite.tasks],

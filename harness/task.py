@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 Split = Literal["train", "evaluation"]
-"""``train`` is what training and validation are drawn from; ``evaluation`` is the labelled split that is reported on."""
+"""``train`` is what training and validation are drawn from; ``evaluation`` is the labelled split reported on."""
 
 
 class _Facts(BaseModel):
@@ -36,7 +36,7 @@ class Source(_Facts):
     hub: str | None = None
     config: str | None = None
     revision: str | None = None
-    splits: dict[Split, str] = Field(default_factory=lambda: {"train": "train", "evaluation": "validation"})
+    splits: dict[Split, str] = {"train": "train", "evaluation": "validation"}
     """Our split names to the source's."""
 
 
@@ -72,7 +72,9 @@ class TaskCard(_Facts):
     @model_validator(mode="after")
     def _one_kind_of_target(self) -> TaskCard:
         if bool(self.labels) == (self.label_range is not None):
-            raise ValueError(f"card {self.name}: give either labels (classes) or label_range (regression), not both or none")
+            raise ValueError(
+                f"card {self.name}: give either labels (classes) or label_range (regression), not both or none"
+            )
         return self
 
 

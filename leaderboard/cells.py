@@ -153,14 +153,18 @@ def _asked(spec: Spec) -> str:
 
 def _without_collisions(runs: Sequence[Run]) -> list[tuple[tuple[tuple[str, str], ...], list[Run]]]:
     """Split a row by its settings where otherwise two runs of one seed and task would share a cell."""
-    places = [(run.record.spec.seed, task) for run in runs for task in run.record.spec.score]
-    if len(places) == len(set(places)):
-        return [((), list(runs))]
+    every = {run.run_id: _settings(run.record.spec) for run in runs}
+    places: dict[tuple[int, str], list[str]] = defaultdict(list)
+    for run in runs:
+        for task in run.record.spec.score:
+            places[run.record.spec.seed, task].append(run.run_id)
+    differ: set[str] = set()
+    for sharing in places.values():
+        first = every[sharing[0]]
+        differ |= {name for other in sharing[1:] for name in first if every[other][name] != first[name]}
     groups: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
-    every = [_settings(run.record.spec) for run in runs]
-    differ = sorted({name for one in every for name in one if len({json.dumps(other[name]) for other in every}) > 1})
-    for run, one in zip(runs, every, strict=True):
-        groups[tuple((name, _words(one[name])) for name in differ)].append(run)
+    for run in runs:
+        groups[tuple((name, _words(every[run.run_id][name])) for name in sorted(differ))].append(run)
     return sorted(groups.items(), key=lambda pair: pair[0])
 
 

@@ -87,8 +87,9 @@ def _crossed_spread(matrix: Matrix) -> _Spread:
     seed = num_items * float(by_seed @ by_seed) / free_seed
     item = num_seeds * float(by_item @ by_item) / free_item
     noise = float((residual**2).sum()) / free_residual
-    if seed <= noise:
-        # No seed effect is seen: the items alone carry the variance, and their degrees of freedom.
+    if seed <= noise * (1 + 1e-9):
+        # No seed effect is seen: the items alone carry the variance, and their degrees of freedom. Small counts often
+        # make the two equal but for rounding, which must not choose between the two branches.
         return _Spread(max(item, noise) / matrix.size, free_item)
     total = seed + max(item, noise) - noise
     weights = seed**2 / free_seed + item**2 / free_item + noise**2 / free_residual

@@ -11,7 +11,7 @@ Differs from the paper: nothing; A is drawn from the run's own stream.
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, cast
 
 import torch
 from pydantic import Field
@@ -80,7 +80,7 @@ class Lora(Method):
             )
         config = peft.LoraConfig(
             r=self.config.rank,
-            lora_alpha=self.config.alpha if self.config.alpha is not None else 2 * self.config.rank,
+            lora_alpha=cast(int, self.config.alpha or 2 * self.config.rank),  # peft takes fractions as well
             lora_dropout=self.config.dropout,
             target_modules=list(plan.targets.modules),
             fan_in_fan_out=any(not isinstance(module, nn.Linear) for module in plan.targets.modules.values()),
@@ -112,6 +112,8 @@ class Lora(Method):
             plain: Any = layer.base_layer  # Any: as above
             setattr(model.get_submodule(parent), child, plain)
         self._layers = {}
+        if hasattr(model, "peft_config"):  # peft would take a later injection for a second adapter
+            del model.peft_config
 
 
 def _sides(plan: Plan) -> int:

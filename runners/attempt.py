@@ -53,7 +53,13 @@ def open_attempt(out: Path, spec: Spec, suite: str | None) -> Attempt:
             break
         except FileExistsError:  # another worker took this number in the meantime
             continue
-    started = {"run_id": spec.run_id, "attempt": number, "suite": suite, "started": now(), "spec": spec.model_dump(mode="json")}
+    started = {
+        "run_id": spec.run_id,
+        "attempt": number,
+        "suite": suite,
+        "started": now(),
+        "spec": spec.model_dump(mode="json"),
+    }
     write_once(folder / STARTED_FILE, json.dumps(started | {"owner": owner()}, indent=1, sort_keys=True) + "\n")
     return Attempt(folder, spec.run_id, number)
 

@@ -100,7 +100,9 @@ class Trainer:
         """Take one optimiser step over ``rows``; return the mean loss, not yet waited for."""
         total = torch.zeros((), device=self.evaluator.device)
         for part in np.array_split(rows, min(self.training.accumulation, len(rows))):
-            batch = self.evaluator.protocol.collate(train, part.tolist(), self.evaluator.tokenizer, self.evaluator.device)
+            batch = self.evaluator.protocol.collate(
+                train, part.tolist(), self.evaluator.tokenizer, self.evaluator.device
+            )
             with autocast(self.evaluator.device, self.evaluator.dtype):
                 loss = self.evaluator.protocol.loss(self.model, batch, self.card)
             loss = loss * (len(part) / len(rows))
@@ -127,7 +129,9 @@ class Trainer:
         started = time.perf_counter()
         predicted = self.evaluator.predict(self.model, validation, self.card)
         if not math.isfinite(predicted.loss):
-            raise Diverged(f"the validation loss became {predicted.loss} after epoch {epoch}; lower lr ({self.training.lr:g})")
+            raise Diverged(
+                f"the validation loss became {predicted.loss} after epoch {epoch}; lower lr ({self.training.lr:g})"
+            )
         outcome = EpochMetrics(
             epoch=epoch,
             train_loss=train_loss,
@@ -183,7 +187,11 @@ class _Pace:
         now = time.perf_counter()
         self._steps += 1
         if self._steps > self._skip:
-            self._items, self._tokens, self._seconds = self._items + items, self._tokens + tokens, self._seconds + now - self._last
+            self._items, self._tokens, self._seconds = (
+                self._items + items,
+                self._tokens + tokens,
+                self._seconds + now - self._last,
+            )
         self._last = now
 
     def speeds(self) -> tuple[float | None, float | None]:

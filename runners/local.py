@@ -9,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -188,10 +189,8 @@ class _Worker:
     def close(self) -> None:
         """End the process; it stops when its standard input closes."""
         assert self.process.stdin is not None
-        try:
+        with suppress(OSError):  # it may be gone already
             self.process.stdin.close()
-        except OSError:
-            pass  # it is gone already
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:

@@ -31,7 +31,9 @@ class Progress:
         self._running: dict[str, tuple[Spec, Mapping[str, Any], float]] = {}  # Any: events are JSON
         self._last: list[Text] = []
         self._began = time.monotonic()
-        self._live = Live(console=console, refresh_per_second=4, get_renderable=self._view) if console.is_terminal else None
+        self._live = (
+            Live(console=console, refresh_per_second=4, get_renderable=self._view) if console.is_terminal else None
+        )
 
     def __enter__(self) -> Progress:
         if self._live:
@@ -45,7 +47,9 @@ class Progress:
     def __call__(self, spec: Spec | None, event: Mapping[str, Any]) -> None:
         """Take one event."""
         if spec is None:
-            self._console.print("interrupted: the running attempts are finished, nothing more starts; again to stop now")
+            self._console.print(
+                "interrupted: the running attempts are finished, nothing more starts; again to stop now"
+            )
         elif event["type"] == "ended":
             self._end(spec, event)
         else:
@@ -69,7 +73,11 @@ class Progress:
         for line in self._last:
             view.add_row(line)
         for spec, event, began in list(self._running.values()):
-            at = f"step {event['step']}/{event['steps']}  loss {event['loss']:.3f}" if event["type"] == "step" else "loading"
+            at = (
+                f"step {event['step']}/{event['steps']}  loss {event['loss']:.3f}"
+                if event["type"] == "step"
+                else "loading"
+            )
             view.add_row(Text(f"running        {describe(spec)}  {at}  {time.monotonic() - began:.0f} s", style="cyan"))
         view.add_row(Text(self._tally(), style="bold"))
         return view

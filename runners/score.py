@@ -67,7 +67,9 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-def metrics(card: TaskCard, predictions: NDArray[np.float64], references: NDArray[np.float64]) -> dict[str, float | None]:
+def metrics(
+    card: TaskCard, predictions: NDArray[np.float64], references: NDArray[np.float64]
+) -> dict[str, float | None]:
     """Return every metric of a card, headline first; null where one is not defined on these rows."""
     numbers = {}
     for name in (card.metric.name, *card.also):
@@ -77,7 +79,9 @@ def metrics(card: TaskCard, predictions: NDArray[np.float64], references: NDArra
     return numbers
 
 
-def score(evaluator: Evaluator, model: torch.nn.Module, examples: Examples, card: TaskCard) -> tuple[TaskScore, pa.Table]:
+def score(
+    evaluator: Evaluator, model: torch.nn.Module, examples: Examples, card: TaskCard
+) -> tuple[TaskScore, pa.Table]:
     """Score one task's test rows.
 
     Returns:

@@ -1,4 +1,4 @@
-"""The sweep: what a suite still needs, and running it. The records in the folder are the only truth about what is done."""
+"""The sweep: what a suite still needs, and running it; the records in the folder are the only truth of what is done."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ class Plan:
     def ok(self) -> bool:
         """Return whether every applicable run is done and ok."""
         return all(
-            run.state == "not_applicable" or (run.state == "done" and run.record is not None and run.record.status == "ok")
+            run.state == "not_applicable"
+            or (run.state == "done" and run.record is not None and run.record.status == "ok")
             for run in self.runs
         )
 
@@ -188,17 +189,20 @@ def _check_data(specs: Sequence[Spec], source: DataSource) -> None:
 def _close_abandoned(out: Path) -> None:
     end = time.monotonic() + LOCK_WAIT
     for attempt in abandoned(out):
-        close_without_worker(attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record")
+        close_without_worker(
+            attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record"
+        )
     while time.monotonic() < end and _still_running(out):
         time.sleep(0.1)  # workers of a scheduler that was just killed stop when they notice
         for attempt in abandoned(out):
-            close_without_worker(attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record")
+            close_without_worker(
+                attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record"
+            )
 
 
 def _still_running(out: Path) -> bool:
     return any(
-        (folder / "started.json").is_file() and not (folder / "record.json").exists()
-        for folder in out.glob("*/[0-9]*")
+        (folder / "started.json").is_file() and not (folder / "record.json").exists() for folder in out.glob("*/[0-9]*")
     )
 
 
@@ -251,6 +255,6 @@ def remove(found: Sequence[Attempt]) -> None:
         shutil.rmtree(attempt.folder)
 
 
-def output_folder(suite: str, out: str | None) -> Path:
+def output_folder(suite: str, out: str | Path | None) -> Path:
     """Return where a suite's runs go: ``out/<suite>`` unless told."""
     return Path(out or os.path.join("out", suite)).expanduser().resolve()

@@ -54,7 +54,10 @@ class Log:
         self._thread.join()
 
     def _copy(self, read_end: int) -> None:
-        with os.fdopen(read_end, encoding="utf-8", errors="replace") as source, self._path.open("w", encoding="utf-8") as log:
+        with (
+            os.fdopen(read_end, encoding="utf-8", errors="replace") as source,
+            self._path.open("w", encoding="utf-8") as log,
+        ):
             for line in source:
                 log.write(redact(line))
                 log.flush()
@@ -66,7 +69,8 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
     Args:
         spec: what to run.
         out: the folder of runs.
-        warm: the worker's ``runners.execute.Warm`` (Any: importing it here would load torch before the thread count is set).
+        warm: the worker's ``runners.execute.Warm`` (Any: importing it here would load torch before
+            the thread count is set).
         suite: the suite that asked.
         keep: ``none``, ``final`` or ``all``.
         report: called with events (Any: see ``runners.fit.Report``).
@@ -79,7 +83,8 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
     attempt = open_attempt(out, spec, suite)
     started = now()
     report({"type": "started", "run_id": spec.run_id, "attempt": attempt.number})
-    outcome, status, error = Outcome(), "ok", None
+    outcome, error = Outcome(), None
+    status: Status = "ok"
     with Log(attempt.folder):
         try:
             execute(spec, warm, outcome, keep, report)
@@ -89,8 +94,10 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
                 traceback.print_exc()
             error = problem
     healthy = error is None or status in ("diverged", "not_applicable", "out_of_memory")
-    return _close(attempt, spec, suite, started, outcome, status, error, warm.device), attempt.folder, healthy and (
-        outcome.reusable or error is not None
+    return (
+        _close(attempt, spec, suite, started, outcome, status, error, warm.device),
+        attempt.folder,
+        healthy and (outcome.reusable or error is not None),
     )
 
 

@@ -89,46 +89,47 @@ class Draw:
         return [left.pop(self.below(len(left))) for _ in range(count)]
 
 
-# Agreement. The verb agrees with the first noun, not with the nearest one.
-#   SENTENCE = the ADJ NOUN [PP | PP PP | that the NOUN DID] VERB ADVERB ADJ
+# Agreement. Reflexive (gender) or verb (number) agree with the first noun, the subject, not with the nearest one.
+#   SENTENCE = the ADJECTIVE NOUN [PP | PP PP | that the NOUN DID] (HURT REFLEXIVE | IS ADJECTIVE) ADVERB
 #   PP       = PREPOSITION the NOUN
 NOUNS = (
-    ("key", "keys"), ("door", "doors"), ("house", "houses"), ("box", "boxes"), ("letter", "letters"),
-    ("bridge", "bridges"), ("truck", "trucks"), ("picture", "pictures"), ("garden", "gardens"), ("road", "roads"),
-    ("teacher", "teachers"), ("child", "children"),
-)  # fmt: skip
-VERBS = (("is", "are"), ("was", "were"))
-PREPOSITIONS = ("near", "behind", "beside", "above", "with", "from")
-ADJECTIVES = ("old", "new", "quiet", "famous", "strange", "small", "large", "lovely")
-ADVERBS = ("often", "always", "now", "still", "very", "quite")
+    ("king", "father", "uncle", "boy", "monk", "son", "husband", "grandfather"),
+    ("queen", "mother", "aunt", "girl", "nun", "daughter", "sister", "grandmother"),
+)
+REFLEXIVES = ("himself", "herself")
+IS = (("is", "are"), ("was", "were"))
+ADJECTIVES = ("old", "quiet", "famous", "strange", "tall", "lovely", "tired", "happy")
+PREPOSITIONS = ("near", "behind", "beside", "with")
+HURT = ("hurt", "washed", "praised", "taught", "blamed", "trusted")
+ADVERBS = ("today", "again", "now", "here")
 DID = ("found", "saw", "liked", "painted", "sold", "needed")
-DETERMINERS = (("this", "these"), ("the", "the"))
-BETWEEN = ("none",) * 5 + ("one",) * 2 + ("two",) * 2 + ("clause",)
-
-
-def noun_phrase(draw: Draw, noun: tuple[str, str], plural: int, adjective: str = "") -> str:
-    """Write a noun in its number; half of the time the determiner shows the number too."""
-    return f"{draw.pick(DETERMINERS)[plural]} {adjective}{noun[plural]}"
+BETWEEN = ("none",) * 4 + ("one",) * 3 + ("two",) * 2 + ("clause",)
 
 
 def agreement(draw: Draw, label: int) -> tuple[str, ...]:
-    """Write one sentence; its verb has the subject's number when the label is 1, the other number when it is 0."""
-    subject, first, second = draw.distinct(NOUNS, 3)
-    plural = draw.below(2)
-    before, after = draw.distinct(ADJECTIVES, 2)
+    """Write one sentence; reflexive or verb agree with the subject when the label is 1 and do not when it is 0."""
+    gender, plural = draw.below(2), draw.below(2)
+    in_number = draw.below(4) == 0
+    subject = draw.pick(NOUNS[gender])
+    one, two = (f"the {draw.pick(NOUNS[draw.below(2)])}" for _ in range(2))
+    if in_number:
+        subject += "s" * plural
+        one += "s" * draw.below(2)
+        two += "s" * draw.below(2)
     near, far = draw.distinct(PREPOSITIONS, 2)
-    one, two = (noun_phrase(draw, noun, draw.below(2)) for noun in (first, second))
     between = {
         "none": "",
         "one": f" {near} {one}",
         "two": f" {near} {one} {far} {two}",
         "clause": f" that {one} {draw.pick(DID)}",
     }[draw.pick(BETWEEN)]
-    verb = draw.pick(VERBS)[plural if label else 1 - plural]
-    phrase, adverb = noun_phrase(draw, subject, plural, before + " "), draw.pick(ADVERBS)
-    if draw.below(5) == 0:
-        return (f"{near} {one} {adverb} {verb} {phrase}.",)
-    return (f"{phrase}{between} {verb} {adverb} {after}.",)
+    before, after = draw.distinct(ADJECTIVES, 2)
+    if in_number:
+        predicate = f"{draw.pick(IS)[plural if label else 1 - plural]} {after}"
+    else:
+        predicate = f"{draw.pick(HURT)} {REFLEXIVES[gender if label else 1 - gender]}"
+    return (f"the {before} {subject}{between} {predicate} {draw.pick(ADVERBS)}.",)
+
 
 
 # Entailment. A word entails itself and its kind; a kind entails itself only; the rest of the fact stays the same.
@@ -155,7 +156,6 @@ HOLDS = ("same word",) * 5 + ("word to kind",) * 10 + ("same kind",) * 5
 FAILS = ("sister word",) * 3 + ("word to other kind",) * 12 + ("other kind",) * 3 + ("kind to word",) * 2
 
 
-
 def slot(draw: Draw, kinds: dict[str, tuple[str, ...]], how: str) -> tuple[str, str]:
     """Return what one slot says in the premise and in the hypothesis."""
     kind, other = draw.distinct(sorted(kinds), 2)
@@ -179,7 +179,6 @@ def entailment(draw: Draw, label: int) -> tuple[str, ...]:
     fact = f"the {{}} {draw.pick(DID)} the {{}}" + (" near the {}." if len(slots) == 3 else ".")
     premise, hypothesis = zip(*worded, strict=True)
     return fact.format(*premise), fact.format(*hypothesis)
-
 
 
 # Polarity. The main clause decides; the concession does not count. A negation or a frame of doubt turns it round.

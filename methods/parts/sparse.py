@@ -55,7 +55,8 @@ class SparsePart:
                     self._patch_forward(owner, name)
             else:
                 parameter.requires_grad_(True)
-                self._handles.append(parameter.register_post_accumulate_grad_hook(self._gather(name)))
+                hook: Any = parameter.register_post_accumulate_grad_hook  # torch leaves it untyped
+                self._handles.append(hook(self._gather(name)))
 
     @torch.no_grad()
     def patch(self) -> None:
@@ -84,10 +85,12 @@ class SparsePart:
         is_conv1d = isinstance(owner, Conv1D)
 
         def forward(module: nn.Module, inputs: Tensor) -> Tensor:
-            output: Tensor = _SparseProduct.apply(inputs, module.weight, module.bias, values, pattern, is_conv1d)
+            output: Tensor = _SparseProduct.apply(  # type: ignore[no-untyped-call]
+                inputs, module.weight, module.bias, values, pattern, is_conv1d
+            )
             return output
 
-        owner.forward = types.MethodType(forward, owner)  # type: ignore[method-assign]
+        owner.forward = types.MethodType(forward, owner)
         self._patched.append(owner)
 
     def _gather(self, name: str) -> Callable[[Tensor], None]:
@@ -116,13 +119,16 @@ class _Pattern:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
                 zeros = torch.zeros(indices.numel(), dtype=weight.dtype, device=weight.device)
-                self.sampled = torch.sparse_csr_tensor(starts, columns, zeros, size=tuple(weight.shape), check_invariants=False)
+                self.sampled = torch.sparse_csr_tensor(
+                    starts, columns, zeros, size=tuple(weight.shape), check_invariants=False
+                )
 
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         """Return the entries of ``left.T @ right`` on the support, fp32; left (T, rows), right (T, columns)."""
         if self.sampled is not None and left.dtype == right.dtype == torch.float32:
             sampled = torch.sparse.sampled_addmm(self.sampled, left.t(), right, beta=0.0)
-            return sampled.values()
+            values: Tensor = sampled.values()
+            return values
         key = (left.device, left.dtype)
         size = self.shape.numel()
         if key not in _buffers or _buffers[key].numel() < size:
@@ -137,7 +143,13 @@ class _SparseProduct(torch.autograd.Function):
 
     @staticmethod
     def forward(  # Any: autograd's context
-        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor | None, values: Tensor, pattern: _Pattern, is_conv1d: bool
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        values: Tensor,
+        pattern: _Pattern,
+        is_conv1d: bool,
     ) -> Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.pattern, ctx.is_conv1d = pattern, is_conv1d

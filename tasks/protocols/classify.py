@@ -1,7 +1,7 @@
 """Classify: a text, or a pair of texts, to one of the task's labels or to a number; a head on an encoder or decoder.
 
-Fields: ``text``, ``text_pair`` (optional), ``label``. Pairs are encoded together, the longer text cut first. The loss is
-cross-entropy over the labels, or mean squared error for a regression, whose predictions are then clipped to its range.
+Fields: ``text``, ``text_pair`` (optional), ``label``. Pairs are encoded together, the longer text cut first. The loss
+is cross-entropy over the labels, or mean squared error for a regression, whose predictions are then clipped to its range.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def build(files: BackboneFiles, card: TaskCard, meta: bool = False) -> tuple[nn.
     from transformers import AutoModelForSequenceClassification
 
     if files.kind not in KINDS:
-        raise NotApplicable(f"{card.name} is met by classify, which needs a backbone that reads text; {files.kind} came")
+        raise NotApplicable(
+            f"{card.name} is met by classify, which needs a backbone that reads text; {files.kind} came"
+        )
     return load_model(files, AutoModelForSequenceClassification, meta=meta, **head_options(card))
 
 
@@ -153,4 +155,3 @@ def _labels(card: TaskCard, split: str, values: list[Any]) -> NDArray[np.float64
             f"{card.name} ({split}) has {wrong.size} labels outside {low} to {high}, such as {wrong[0]:g}{hidden}"
         )
     return labels
-

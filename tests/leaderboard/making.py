@@ -91,7 +91,9 @@ class Made:
         scored = [self._scored(task, cards[task]) for task in spec.score] if self.status == "ok" else []
         digest = None
         if scored:
-            pq.write_table(pa.concat_tables([table for _, table in scored], promote_options="default"), place / ITEMS_FILE)
+            pq.write_table(
+                pa.concat_tables([table for _, table in scored], promote_options="default"), place / ITEMS_FILE
+            )
             digest = hashlib.sha256((place / ITEMS_FILE).read_bytes()).hexdigest()
         record = Record(
             run_id=spec.run_id,

@@ -78,7 +78,9 @@ def test_data_without_spread_have_no_interval_and_say_why(shape: tuple[int, int]
     assert found.estimate == pytest.approx(0.1)
     assert found.low is None
     assert found.high is None
-    assert found.basis == ("one item shows no spread of items" if shape[1] == 1 else "all items agree, so no spread is seen")
+    assert found.basis == (
+        "one item shows no spread of items" if shape[1] == 1 else "all items agree, so no spread is seen"
+    )
     assert not found.ranks
 
 
@@ -111,7 +113,8 @@ def test_jackknife_of_one_seed_is_the_textbook_one(metric: str) -> None:
     predictions = np.where(stream.random(40) < 0.8, references, 1 - references)
     rows: Rows = METRICS[metric].rows(predictions, references)
     without = [
-        METRICS[metric].score({name: np.delete(column, number) for name, column in rows.items()}) for number in range(40)
+        METRICS[metric].score({name: np.delete(column, number) for name, column in rows.items()})
+        for number in range(40)
     ]
     error = (39 / 40 * ((np.array(without) - np.mean(without)) ** 2).sum()) ** 0.5
     found = score_interval(entry(metric, predictions[None], references))
@@ -127,7 +130,9 @@ def test_clusters_widen_the_interval_as_whole_units() -> None:
     alone = score_interval(entry("accuracy", predictions, references))
     together = score_interval(entry("accuracy", predictions, references, [f"c{number // 5}" for number in range(30)]))
     assert together.estimate == alone.estimate == pytest.approx(2 / 3)
+    assert together.error is not None
     assert together.error == pytest.approx(stats.sem([1.0, 1.0, 0.0, 1.0, 0.0, 1.0]))
+    assert alone.error is not None
     assert together.error > alone.error
     assert together.num_items == 30
 

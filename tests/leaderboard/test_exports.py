@@ -1,0 +1,36 @@
+"""The downloads."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+from harness.record import Failure
+from leaderboard.exports import FIELDS, records_csv, records_json
+from leaderboard.load import load_records
+from tests.leaderboard.making import Made, answers, card
+
+
+def test_csv_has_a_line_per_task_and_metric_and_keeps_commas_and_line_breaks(tmp_path: Path) -> None:
+    cards = {"glue/stsb": card("glue/stsb", "pearson")}
+    items = {"glue/sst2": answers(10, 2), "glue/stsb": ([1.0, 1.0], [1.0, 2.0])}
+    Made(score=["glue/sst2", "glue/stsb"], items=items, cards=cards).write(tmp_path)
+    bad = Made(seed=1, status="failed", error=Failure(kind="E", message='a, "b"\nc'))
+    bad.write(tmp_path)
+    text = records_csv(load_records([tmp_path]).runs, {bad.run_id: "moved on"})
+    lines = list(csv.DictReader(text.splitlines(keepends=True)))
+    assert tuple(lines[0]) == FIELDS
+    values = {(line["task"], line["metric"]): line["value"] for line in lines if line["status"] == "ok"}
+    assert values == {("glue/sst2", "accuracy"): "0.8", ("glue/stsb", "pearson"): ""}
+    (failed,) = (line for line in lines if line["status"] == "failed")
+    assert (failed["reason"], failed["stale"], failed["task"]) == ('a, "b"\nc', "moved on", "glue/sst2")
+
+
+def test_json_holds_every_attempt_as_written(tmp_path: Path) -> None:
+    for attempt in (1, 2):
+        Made(attempt=attempt, items={"glue/sst2": answers(10, 2)}).write(tmp_path)
+    loaded = load_records([tmp_path])
+    content = json.loads(records_json(loaded.runs, {}))
+    written = [json.loads(attempt.record.to_json()) for run in loaded.runs for attempt in run.attempts]
+    assert content == {"records": written, "stale": {}}

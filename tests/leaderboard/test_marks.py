@@ -1,0 +1,52 @@
+"""Scales, ticks, and the marks that tell series apart."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from leaderboard.marks import HEIGHT, SHAPE_PATHS, WIDTH, Frame, Point, Series, frame_of, ticks
+
+
+def test_pixels_and_values_are_inverse() -> None:
+    frame = Frame(1e3, 1e6, 40.0, 90.0)
+    assert frame.pixels(1e3, 90.0) == (0, 0)
+    assert frame.pixels(1e6, 40.0) == pytest.approx((WIDTH, HEIGHT))
+    assert frame.values(*frame.pixels(2e4, 55.0)) == pytest.approx((2e4, 55.0))
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [((900, 2e6), [1e3, 1e4, 1e5, 1e6]), ((900, 3e4), [1e3, 2e3, 5e3, 1e4, 2e4]), ((12, 70), [20, 50])],
+)
+def test_ticks_are_round(ends: tuple[float, float], expected: list[float]) -> None:
+    assert ticks(*ends) == pytest.approx(expected)
+
+
+@given(st.floats(1, 1e9), st.floats(1.5, 1e6))
+def test_ticks_lie_within_their_ends(low: float, factor: float) -> None:
+    assert all(low <= tick <= low * factor for tick in ticks(low, low * factor))
+
+
+def test_56_series_differ_in_colour_or_shape() -> None:
+    looks = {(one.colour, one.shape) for one in (Series("x", number, ()) for number in range(56))}
+    assert len(looks) == 56
+    assert {shape for _, shape in looks} == set(SHAPE_PATHS)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(1, 1e8), st.floats(0, 100), st.floats(0, 30), st.booleans()), min_size=1, max_size=6
+    )
+)  # fmt: skip
+def test_a_frame_holds_every_mark_and_bar(rows: list[tuple[float, float, float, bool]]) -> None:
+    points = tuple(Point(x, y, y - half, y + half, False, False) if bar else Point(x, y, None, None, False, False)
+                   for x, y, half, bar in rows)  # fmt: skip
+    frame = frame_of([Series("one", 0, points)], [point.x for point in points], 100.0)
+    assert frame.x_low < frame.x_high
+    assert frame.y_low < frame.y_high
+    for point in points:
+        heights = [value for value in (point.y, point.low, point.high) if value is not None]
+        assert frame.x_low < point.x < frame.x_high
+        assert frame.y_low <= min(heights) <= max(heights) <= frame.y_high

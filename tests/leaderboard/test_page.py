@@ -1,0 +1,271 @@
+"""The pages: exact facts of a small board, hostile input, and equal bytes for equal records."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from harness.record import EpochMetrics, Failure
+from leaderboard.page import build_board
+from tests.leaderboard.making import Made, answers, card
+from tests.leaderboard.small_board import visible, words, write_small_board
+
+
+def rows(page: Path) -> dict[str, list[str]]:
+    """Return the rows of the first score table: the method's text to the texts of its other cells."""
+    table = re.search(r'<table class="scores">.*?</table>', page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert table
+    found = {}
+    for row in re.findall(r"<tr>.*?</tr>", table[0].split("</thead>")[1], flags=re.DOTALL):
+        first, *others = (visible(cell) for cell in re.findall(r"<t[hd].*?</t[hd]>", row, flags=re.DOTALL))
+        found[f"{first} {others[0]}"] = others
+    return found
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the built small board."""
+    folder = tmp_path_factory.mktemp("board")
+    write_small_board(folder / "records")
+    summary = build_board([folder / "records"], folder / "site")
+    assert summary.page == folder / "site" / "index.html"
+    assert (summary.num_records, summary.unreadable) == (21, [])
+    return folder / "site"
+
+
+def test_the_head_counts_what_the_page_stands_on(site: Path) -> None:
+    assert "21 final runs · 21 attempts · 2 not ok · CSV · JSON" in words(site / "index.html")
+
+
+def test_cells_hold_mean_interval_and_seeds(site: Path) -> None:
+    text = words(site / "index.html")
+    # 10, 11 and 12 wrong answers of 100.
+    assert re.search(r"random_mask on linear 227,132 asked 1 % .* 89\.0 \[\d\d\.\d, 9\d\.\d\] 3 seeds: 0 1 2", text)
+    assert "head_only on linear 0" in text
+    assert "CoLA matthews chance 0.000 carved data" in text
+    assert "SST-2 accuracy, % chance 50.0" in text
+
+
+def test_missing_failed_not_applicable_and_single_seeds_are_shown_as_such(site: Path) -> None:
+    found = {name.split()[0]: cells for name, cells in rows(site / "index.html").items()}
+    size, cola, sst2 = found["lora"]
+    assert (size, cola) == ("9,000", "—")
+    assert re.fullmatch(r"85\.0 \[\d\d\.\d, 9\d\.\d\] 1 seed: 0 items only", sst2)
+    assert found["full"] == ["—", "—", "diverged : 0"]
+    assert found["pst"] == ["— asked 10", "—", "not applicable : 0 smallest is 3,000"]
+
+
+def test_rows_stand_by_size_and_nothing_is_numbered_as_a_rank(site: Path) -> None:
+    found = [name.split()[0] for name in rows(site / "index.html")]
+    assert found == ["head_only", "random_mask", "lora", "random_mask", "full", "pst"]
+    assert "rank" not in words(site / "index.html").replace("lora rank 8", "").replace("rank 8", "")
+
+
+def test_each_chart_has_a_drawing_and_a_summary_in_words(site: Path) -> None:
+    page, text = (site / "index.html").read_text(), words(site / "index.html")
+    assert page.count('<svg role="img"') == 2
+    assert "Highest mean: random_mask 1 %, 89.0 [" in text
+    assert "One seed, not compared: lora rank 8." in text
+    assert "Lower beyond chance: random_mask 0.01 % (10.0) and head_only (30.0)" in text
+    assert "Frontier of the means: head_only, random_mask 0.01 % and random_mask 1 %" in text
+    assert "No number: full and pst 10." in text
+
+
+def test_runs_without_result_are_listed_with_reason_and_link(site: Path) -> None:
+    page, text = (site / "index.html").read_text(), words(site / "index.html")
+    assert "diverged full glue/sst2 0 Diverged: loss is NaN" in text
+    run_id = Made("full").run_id
+    assert f'<a href="runs/{run_id}.html"><code>{run_id[:8]}</code></a>' in page
+
+
+def test_every_link_and_anchor_leads_somewhere_and_nothing_is_fetched(site: Path) -> None:
+    pages = [site / "index.html", *sorted((site / "runs").iterdir())]
+    assert len(pages) == 22
+    num_links = 0
+    for page in pages:
+        text = page.read_text()
+        assert "<script" not in text
+        assert "http://" not in text.replace("http://www.w3.org", "")
+        assert "https://" not in text
+        for link in re.findall(r'(?:href|src)="([^"]*)"', text):
+            target, _, anchor = link.partition("#")
+            num_links += 1
+            if not target.startswith("data:"):
+                file = (page.parent / target) if target else page
+                assert file.is_file(), link
+                assert not anchor or f'id="{anchor}"' in file.read_text()
+    assert num_links > 80
+
+
+def test_pages_are_well_formed_with_captions_scopes_and_unique_ids(site: Path) -> None:
+    class Tree(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.open: list[str] = []
+            self.ids: list[str] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            if tag not in {"meta", "link"}:
+                self.open.append(tag)
+            self.ids += [value or "" for name, value in attrs if name == "id"]
+            assert tag != "th" or any(name == "scope" for name, _ in attrs)
+
+        def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            pass
+
+        def handle_endtag(self, tag: str) -> None:
+            assert self.open.pop() == tag
+
+    for page in [site / "index.html", *sorted((site / "runs").iterdir())]:
+        text, tree = page.read_text(), Tree()
+        tree.feed(text)
+        assert tree.open == []
+        assert len(tree.ids) == len(set(tree.ids))
+        assert text.count("<table") == text.count("<caption") == text.count('role="region"') - text.count("<pre")
+
+
+def test_downloads_hold_every_number(site: Path) -> None:
+    lines = list(csv.DictReader((site / "records.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(lines) == 21
+    (one,) = (line for line in lines if line["method"] == "lora")
+    assert (one["metric"], one["value"], one["headline"], one["trained"]) == ("accuracy", "0.85", "1", "9000")
+    (bad,) = (line for line in lines if line["status"] == "diverged")
+    assert (bad["value"], bad["reason"], bad["trained"]) == ("", "loss is NaN", "")
+    content = json.loads((site / "records.json").read_text())
+    assert len(content["records"]) == 21
+    assert content["stale"] == {}
+
+
+def test_equal_records_give_equal_bytes_whatever_their_order(tmp_path: Path, site: Path) -> None:
+    def content(folder: Path) -> dict[str, bytes]:
+        return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    records = site.parent / "records"
+    halves = [tmp_path / "b", tmp_path / "a"]
+    for number, run in enumerate(sorted(records.iterdir())):
+        shutil.copytree(run, halves[number % 2] / run.name)
+    shutil.copytree(run, halves[0] / run.name, dirs_exist_ok=True)
+    for name, folders in (("one", halves), ("two", halves[::-1])):
+        build_board(folders, tmp_path / name)
+    build_board([records], tmp_path / "one")
+    assert content(tmp_path / "one") == content(tmp_path / "two") == content(site)
+
+
+def test_run_pages_of_records_that_are_gone_go_too(tmp_path: Path) -> None:
+    Made(items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")
+    old = tmp_path / "site" / "runs" / ("f" * 16 + ".html")
+    own = tmp_path / "site" / "runs" / "notes.html"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    own.write_text("not ours")
+    build_board([tmp_path / "records"], tmp_path / "site")
+    assert not old.exists()
+    assert own.exists()
+
+
+def test_html_in_records_stays_text(tmp_path: Path) -> None:
+    evil = "<script>alert('1')</script>\"&{{7*7}}"
+    cards = {"glue/sst2": card("glue/sst2") | {"title": evil}}
+    items = {"glue/sst2": answers(20, 3)}
+    for seed in range(2):
+        validation = [EpochMetrics(epoch=1, train_loss=1.0, validation_loss=None, metrics={evil: None})]
+        made = Made(
+            evil, {evil: evil}, seed=seed, suite=evil, cards=cards, items=items, state=evil, validation=validation
+        )
+        made.notes, made.environment = [evil], {evil: evil, "torch": seed}
+        made.write(tmp_path / "records")
+    error = Failure(kind=evil, message=evil, log_tail=(evil,))
+    bad = Made(evil, seed=7, suite=evil, cards=cards, status="failed", error=error)
+    bad.write(tmp_path / "records")
+    build_board([tmp_path / "records"], tmp_path / "site", {bad.run_id: evil})
+    pages = list((tmp_path / "site").rglob("*.html"))
+    assert len(pages) == 4
+    for page in pages:
+        text = page.read_text()
+        assert "<script" not in text
+        assert "alert(&#39;1&#39;)" in text
+        assert "49" not in words(page)
+
+
+def test_stale_unreadable_and_selected_on_the_reported_split_are_said(tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    items = {"glue/sst2": answers(20, 3)}
+    made = Made(items=items, spec={"policy": "as_published"})
+    made.write(records)
+    (Made(seed=1, items=items).write(records) / "record.json").write_text('{"schema_version": 1, "run')
+    summary = build_board([records], tmp_path / "site", {made.run_id: "tasks/glue.py has changed"})
+    assert (summary.num_records, len(summary.unreadable)) == (1, 1)
+    text = words(summary.page)
+    assert "Selected on the reported split, as the papers did" in text
+    assert "1 seed: 0 items only stale" in text
+    assert "lora on glue/sst2: tasks/glue.py has changed" in text
+    assert "JSONDecodeError" in text
+    run_page = words(tmp_path / "site" / "runs" / f"{made.run_id}.html")
+    assert "Stale: tasks/glue.py has changed" in run_page
+
+
+def test_a_run_page_tells_the_whole_run(tmp_path: Path) -> None:
+    records = tmp_path / "records"
+    lost = Failure(kind="Lost", message="the worker was killed", log_tail=("step 3", "step 4"))
+    losses = [(0.7, 0.68), (0.5, 0.6), (0.4, None)]
+    validation = [
+        EpochMetrics(epoch=number, train_loss=train, validation_loss=held, metrics={"accuracy": 0.5 + number / 10})
+        for number, (train, held) in enumerate(losses, 1)
+    ]
+    items = {"glue/sst2": answers(20, 3)}
+    made = Made(values={"rank": 8}, items=items, attempt=2, validation=validation, notes=["a note"])
+    made.write(records)
+    Made(values={"rank": 8}, attempt=1, status="lost", error=lost).write(records)
+    build_board([records], tmp_path / "site")
+    page = tmp_path / "site" / "runs" / f"{made.run_id}.html"
+    text = words(page)
+    for fact in (
+        "glue/sst2 validation accuracy headline 85.0 % 20 0 complete",
+        "1 lost 2025-01-01T10:00:00Z",
+        "2 result ok",
+        "Lost: the worker was killed",
+        "values.rank 8",
+        "training.lr 0.001",
+        "fit 41.2 s",
+        "trained, without head 22,000",
+        "torch 2.13.0",
+        "epoch 3 was kept",
+        "a note",
+        "peak memory —",
+    ):
+        assert fact in text, fact
+    assert page.read_text().count("<polyline") == 3
+    assert "Why there is no result" not in text
+
+
+def test_no_record_at_all_is_a_page_that_says_so(tmp_path: Path) -> None:
+    (tmp_path / "records").mkdir()
+    summary = build_board([tmp_path / "records"], tmp_path / "site")
+    assert "There is no record here yet." in words(summary.page)
+    assert summary.num_records == 0
+
+
+def test_ties_are_shown_as_equals(tmp_path: Path) -> None:
+    for method in ("bitfit", "lora"):
+        for seed in range(3):
+            Made(method, seed=seed, items={"glue/sst2": answers(100, 20, seed)}).write(tmp_path / "records")
+    text = words(build_board([tmp_path / "records"], tmp_path / "site").page)
+    assert "Not told apart from it: lora (0.0)" in text
+    assert "Frontier of the means: bitfit and lora" in text
+
+
+def test_the_board_loads_no_tensor_library() -> None:
+    code = (
+        "import sys, leaderboard.page; "
+        "print([name for name in ('torch', 'transformers', 'datasets', 'peft', 'evaluate') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
