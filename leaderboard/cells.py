@@ -1,7 +1,7 @@
 """Cells: runs grouped into sections (what may be compared), rows (a method as asked), and one cell per scored task.
 
-A section holds runs of one suite, backbone, protocol, split policy, sizes and data seed: all that must be equal before
-two numbers may stand in one table. Only final runs are shown; trials are counted.
+A section holds runs of one suite, backbone, protocol, split policy, data seed, and sizes of each task: all that must be
+equal before two numbers may stand in one table. Only final runs are shown; trials are counted.
 """
 
 from __future__ import annotations
@@ -117,15 +117,30 @@ class Table(NamedTuple):
 
 def tabulate(runs: Iterable[Run], stale: Mapping[str, str]) -> Table:
     """Group runs into sections; ``stale`` maps run ids to the reason why their code or data have moved on."""
-    grouped: dict[Ground, list[Run]] = defaultdict(list)
+    together: dict[Ground, list[Run]] = defaultdict(list)
     for run in runs:
         spec = run.record.spec
         for suite in run.suites:
-            sizes = ", ".join(f"{name} {size:,}" for name, size in spec.sizes.model_dump().items() if size is not None)
-            grouped[Ground(suite, spec.backbone, spec.protocol, spec.policy, sizes, spec.data_seed)].append(run)
+            together[Ground(suite, spec.backbone, spec.protocol, spec.policy, "", spec.data_seed)].append(run)
+    grouped = {ground: part for key, group in together.items() for ground, part in _by_sizes(key, group).items()}
     unreadable: set[str] = set()
     sections = tuple(_section(key, grouped[key], stale, unreadable) for key in sorted(grouped))
     return Table(sections, sorted(unreadable))
+
+
+def _by_sizes(ground: Ground, runs: Sequence[Run]) -> dict[Ground, list[Run]]:
+    """Split runs by their sizes where one task has several; sizes that only differ between tasks share a table."""
+    parts: dict[str, list[Run]] = defaultdict(list)
+    of_task: dict[str, set[str]] = defaultdict(set)
+    for run in runs:
+        sizes = run.record.spec.sizes.model_dump().items()
+        words = ", ".join(f"{name} {size:,}" for name, size in sizes if size is not None)
+        parts[words].append(run)
+        for task in run.record.spec.score:
+            of_task[task].add(words)
+    if len(parts) > 1 and all(len(words) == 1 for words in of_task.values()):
+        return {ground._replace(sizes="differ by task, see the runs"): list(runs)}
+    return {ground._replace(sizes=words): part for words, part in parts.items()}
 
 
 def _section(key: Ground, runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Section:

@@ -47,7 +47,7 @@ def figures(section: Section) -> list[Figure]:
             Series(curve.name, number, _points(curve, column), curve.reference) for number, curve in enumerate(joined)
         ]
         top = None if column.measure.ceiling is None else column.measure.ceiling * column.measure.scale
-        title = f"{column.title}: {axis(column.measure)} against trained parameters. The text below says what it shows."
+        title = f"{column.task}: {axis(column.measure)} against trained parameters. The text below says what it shows."
         svg = draw(every, sizes, axis(column.measure), title, top if column.measure.higher_is_better else None)
         found.append(Figure(column, Markup(svg), tuple(summary(section, column))))  # our own drawing, names escaped
     return found

@@ -50,7 +50,7 @@ def test_cells_hold_mean_interval_and_seeds(site: Path) -> None:
     # 10, 11 and 12 wrong answers of 100.
     assert re.search(r"random_mask on linear 227,132 asked 1 % .* 89\.0 \[\d\d\.\d, 9\d\.\d\] 3 seeds: 0 1 2", text)
     assert "head_only on linear 0" in text
-    assert "CoLA matthews chance 0.000 carved data" in text
+    assert "glue/cola matthews chance 0.000 carved data" in text
     assert "SST-2 accuracy, % chance 50.0" in text
 
 
