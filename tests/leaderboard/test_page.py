@@ -51,7 +51,7 @@ def test_cells_hold_mean_interval_and_seeds(site: Path) -> None:
     assert re.search(r"random_mask on linear 227,132 asked 1 % .* 89\.0 \[\d\d\.\d, 9\d\.\d\] 3 seeds: 0 1 2", text)
     assert "head_only on linear 0" in text
     assert "glue/cola matthews chance 0.000 carved data" in text
-    assert "SST-2 accuracy, % chance 50.0" in text
+    assert "glue/sst2 accuracy, % chance 50.0" in text
 
 
 def test_missing_failed_not_applicable_and_single_seeds_are_shown_as_such(site: Path) -> None:

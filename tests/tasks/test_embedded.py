@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -71,12 +72,16 @@ def praises(text: str) -> bool:
     return (main.split()[-1] in BAD.split()) == bool(len(TURNS.findall(main)) % 2)
 
 
-ORACLES = {"embedded/agreement": agrees, "embedded/entailment": entails, "embedded/polarity": praises}
+ORACLES: dict[str, Callable[..., bool]] = {
+    "embedded/agreement": agrees,
+    "embedded/entailment": entails,
+    "embedded/polarity": praises,
+}
 
 
 @pytest.fixture(scope="module", params=NAMES)
 def task(request: pytest.FixtureRequest) -> tasks.embedded.Embedded:
-    return TASK(next(TaskCard(**card) for card in CARDS if card["name"] == request.param))
+    return TASK(next(card for card in map(TaskCard.model_validate, CARDS) if card.name == request.param))
 
 
 def rows(table: pa.Table) -> list[tuple[str | int, ...]]:
@@ -88,7 +93,7 @@ def test_cards_are_a_literal_of_the_file() -> None:
     tree = ast.parse(Path(tasks.embedded.__file__).read_text(encoding="utf-8"))
     literal = next(n.value for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "CARDS")
     assert ast.literal_eval(literal) == CARDS
-    assert sorted(card["name"] for card in CARDS) == NAMES
+    assert sorted(str(card["name"]) for card in CARDS) == NAMES
 
 
 def test_splits_have_the_columns_and_sizes_of_the_card_and_balanced_labels(task: tasks.embedded.Embedded) -> None:
