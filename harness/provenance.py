@@ -65,7 +65,7 @@ def closure(roots: Iterable[str]) -> dict[str, Path]:
         path = _path(name) if name.partition(".")[0] in packages else None
         if name not in found and path is not None:
             found[name] = path
-            waiting += _imports(path)
+            waiting += _imports(name, path)
     return dict(sorted(found.items()))
 
 
@@ -77,24 +77,26 @@ def tree_digest(path: Path) -> str:
 
 @cache
 def _path(module: str) -> Path | None:
-    base = registry.ROOT.joinpath(*module.split("."))
     if module.partition(".")[0] not in registry.PACKAGES:
-        entries = [*registry.methods().values(), *registry.tasks().values()]
-        folders = {entry.module: entry.path for entry in entries}
-        return folders.get(module)
+        return registry.source_of(module)
+    base = registry.ROOT.joinpath(*module.split("."))
     if base.with_suffix(".py").is_file():
         return base.with_suffix(".py")
     return base / "__init__.py" if (base / "__init__.py").is_file() else None
 
 
 @cache
-def _imports(path: Path) -> tuple[str, ...]:
+def _imports(module: str, path: Path) -> tuple[str, ...]:
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            # Ours are absolute; a plugin may write `from .parts import deal`, whose dots count from its own package.
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*parents, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
     return tuple(names)
 
 
@@ -102,14 +104,15 @@ def _canonical(node: object) -> str:
     """Write a tree down without positions, docstrings and empty fields, which differ between Python versions."""
     if isinstance(node, ast.AST):
         fields = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, []) and name != "kind"]
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
-            node
-        ):
-            fields = [(name, value[1:] if name == "body" else value) for name, value in fields]
         return f"{type(node).__name__}({','.join(f'{name}={_canonical(value)}' for name, value in fields)})"
     if isinstance(node, list):
-        return f"[{','.join(map(_canonical, node))}]"
+        return f"[{','.join(_canonical(one) for one in node if not _is_docstring(one))}]"
     return repr(node)
+
+
+def _is_docstring(node: object) -> bool:
+    """Return whether a statement is a bare string: the docstring of a module, class, function or attribute."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 def _digest(content: object) -> str:

@@ -13,7 +13,8 @@ import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.machinery import PathFinder
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -56,11 +57,22 @@ def check_packages() -> None:
         found = importlib.util.find_spec(name)
         places = [Path(place).resolve() for place in (found.submodule_search_locations or [])] if found else []
         if places[:1] != [ROOT / name]:
-            came = ", ".join(map(str, places)) or "nothing"
+            came = ", ".join(map(str, places)) or (found.origin if found else None) or "nothing"
             raise MissingPrerequisite(
                 f"the package {name!r} resolves to {came}, but paretune's own is {ROOT / name}; "
                 f"rename the folder that shadows it, or start from another directory"
             )
+
+
+def source_of(module: str) -> Path | None:
+    """Return the source file of a module, located without importing it or the packages around it."""
+    top, *rest = module.split(".")
+    spec = importlib.util.find_spec(top)
+    for depth, _ in enumerate(rest):
+        if spec is None or spec.submodule_search_locations is None:
+            return None
+        spec = PathFinder.find_spec(".".join([top, *rest[: depth + 1]]), spec.submodule_search_locations)
+    return Path(spec.origin) if spec is not None and spec.has_location and spec.origin else None
 
 
 def literals(path: Path, name: str) -> list[dict[str, JsonValue]]:

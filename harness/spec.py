@@ -12,9 +12,9 @@ TARGETS = ("query_value", "attention", "mlp", "linear", "all", "none")
 
 
 class Values(BaseModel):
-    """A frozen group of values that refuses keys it does not know."""
+    """A frozen group of values that refuses keys it does not know, and numbers that JSON cannot hold."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Budget(Values):
