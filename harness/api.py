@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness import provenance, registry
+from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, UnknownName
 from harness.record import Record, Status
 from harness.spec import Spec
-from harness.suite import BadSuite, Expansion, Suite, expand, parse_only, read
+from harness.suite import BadSuite, Expansion, Suite, check_values, expand, parse_only, read
 
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
@@ -70,7 +71,10 @@ def plan_suite(
         if status not in ON_REQUEST:
             raise UnknownName("status", status, ON_REQUEST, "--retry")
     expansion = load_suite(suite, only, settings)
-    return plan(expansion, output_folder(expansion.suite.name, out), DataSource.of(mirror), retry)
+    folder = output_folder(expansion.suite.name, out)
+    # A run with a folder passed this before; a finished suite must not wait for the methods' libraries.
+    check_values(spec for spec in expansion.specs if not (folder / spec.run_id).is_dir())
+    return plan(expansion, folder, DataSource.of(mirror), retry)
 
 
 def run_suite(
@@ -88,7 +92,12 @@ def run_suite(
     """Run what a suite still needs; finished runs are left as they are.
 
     Args:
-        suite, out, mirror, only, settings, retry: see ``plan_suite``.
+        suite: see ``plan_suite``, also for the next five.
+        out: the folder of runs.
+        mirror: a local copy of the data.
+        only: a filter.
+        settings: changes to the suite.
+        retry: statuses whose runs are tried again.
         workers: processes; by default what the cores serve at the suite's ``threads``, and one per GPU run.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         observe: given the plan, returns what is told each event.
@@ -96,7 +105,8 @@ def run_suite(
     Raises:
         Busy: if another scheduler works on the folder; else as ``plan_suite``.
     """
-    from runners.local import Options, default_workers
+    from runners.local import default_workers
+    from runners.process import Options
     from runners.sweep import hold, output_folder
     from runners.sweep import run as run_plan
 
@@ -126,15 +136,24 @@ def run_suite(
 
 
 def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto") -> tuple[Record, Path]:
-    """Run one spec in this process and return its record and the attempt's folder."""
+    """Run one spec in this process and return its record and the attempt's folder.
+
+    Raises:
+        UnknownName, BadSuite, MissingPrerequisite, PermissionError: for what cannot be run, before any work.
+    """
+    source = DataSource.of(mirror)
+    _check_spec(spec, source)
+    import torch
+
     from runners.execute import Warm
     from runners.worker import run_one
 
-    import torch
-
     torch.set_num_threads(spec.threads)
-    out.mkdir(parents=True, exist_ok=True)
-    warm = Warm(DataSource.of(mirror), _device(device))
+    warm = Warm(source, _device(device))
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionError(f"the folder {out} cannot be written ({error.strerror}); choose another") from error
     record, folder, _ = run_one(spec, out, warm, None, "final", lambda event: None)
     return record, folder
 
@@ -185,6 +204,19 @@ def run_statuses(plan: Plan) -> dict[Status | str, int]:
         status = run.record.status if run.record else "none"
         counts[status] = counts.get(status, 0) + 1
     return counts
+
+
+def _check_spec(spec: Spec, source: DataSource) -> None:
+    registry.find("method", spec.method)
+    for name in (spec.train, *spec.score):
+        card = registry.load_task(name).card
+        if spec.protocol not in card.protocols:
+            raise UnknownName("protocol", spec.protocol, card.protocols, name)
+        if not card.hidden_labels:
+            source.check(registry.load_task(name), "evaluation")
+    source.check(registry.load_task(spec.train), "train")
+    locate(spec.backbone)
+    check_values([spec])
 
 
 def _device(name: str) -> str:

@@ -106,8 +106,14 @@ class Backbone:
         return sum(parameter.numel() for name, parameter in self.model.named_parameters() if name not in self.head)
 
     def place(self, device: str, dtype: torch.dtype) -> None:
-        """Put the model on a device with its frozen weights in ``dtype``."""
-        self.model.to(device=device, dtype=dtype)
+        """Put the model on a device with its frozen weights in ``dtype``.
+
+        Vectors stay as loaded: they are few, and a norm refuses a scale of another type than its trained shift. So do
+        buffers, such as the frequencies of rotary positions, which lose their meaning in bf16.
+        """
+        self.model.to(device=device)
+        for parameter in self.model.parameters():
+            parameter.data = _cast(parameter.data, dtype)
         self.pristine = _Cast(self.pristine, dtype)
 
     def initialise_head(self, seed: int) -> None:
@@ -120,6 +126,8 @@ class Backbone:
             for name, parameter in sorted(self.model.named_parameters()):
                 if name not in self.head:
                     continue
+                # In fp32 from the first run on: a bf16 copy would round what a later run of a warm worker does not.
+                parameter.data = parameter.data.float()
                 if parameter.dim() > 1:
                     parameter.copy_(torch.empty(parameter.shape).normal_(0.0, spread, generator=generator))
                 else:
@@ -200,13 +208,17 @@ class _Cast(Mapping[str, "Tensor"]):
         self._tensors, self._dtype = tensors, dtype
 
     def __getitem__(self, name: str) -> Tensor:
-        return self._tensors[name].to(self._dtype)
+        return _cast(self._tensors[name], self._dtype)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)
 
     def __len__(self) -> int:
         return len(self._tensors)
+
+
+def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype) if tensor.dim() > 1 else tensor
 
 
 def _pristine(model: nn.Module, head: frozenset[str], files: BackboneFiles) -> dict[str, Tensor]:
@@ -259,7 +271,8 @@ def _hub(rest: str) -> Path:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))
     except Exception as error:  # the hub client raises its own, the network library's, and plain ones
         raise MissingPrerequisite(
-            f"the backbone {rest!r} could not be fetched from the hub ({type(error).__name__}: {str(error).splitlines()[0]}); "
+            f"the backbone {rest!r} could not be fetched from the hub ({type(error).__name__}: "
+            f"{str(error).splitlines()[0]}); "
             f"use path:DIR or package:MODULE/SUBPATH for weights that are on this machine"
         ) from error
 

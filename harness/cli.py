@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="paretune",
-    help="Fine-tune pretrained models with many parameter-efficient methods on many tasks, and publish what was measured.",
+    help="Fine-tune pretrained models with many parameter-efficient methods on many tasks; publish what was measured.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -74,9 +74,13 @@ def version(
 ) -> None:
     """Hold the options that stand before a command."""
     if show:
+        from importlib.metadata import PackageNotFoundError
         from importlib.metadata import version as installed
 
-        typer.echo(f"paretune {installed('paretune')}")
+        try:
+            typer.echo(f"paretune {installed('paretune')}")
+        except PackageNotFoundError:
+            typer.echo("paretune, run from a folder that is not installed")
         raise typer.Exit
 
 
@@ -121,6 +125,7 @@ def plan(
     if as_json:
         runs = [{"run_id": run.spec.run_id, "state": run.state, "reason": run.reason} for run in planned.runs]
         typer.echo(json.dumps({"suite": planned.suite, "runs": runs, "counts": planned.counts()}, indent=1))
+        _name_unreadable(planned.unreadable)
         return
     from runners.progress import describe
 
@@ -129,6 +134,7 @@ def plan(
             f"{run.spec.run_id}  {run.state:<14}  {describe(run.spec)}{f'  ({run.reason})' if run.reason else ''}"
         )
     typer.echo(f"{planned.suite}: {_counts(planned)}")
+    _name_unreadable(planned.unreadable)
 
 
 @app.command()
@@ -190,18 +196,21 @@ def run_one(
 
     from harness.environment import limit_threads
     from harness.spec import Spec
+    from harness.suite import explain
 
     try:
         content = json.loads(spec.read_text(encoding="utf-8"))
         wanted = Spec.model_validate(content.get("spec", content) if isinstance(content, dict) else content)
-    except (OSError, ValueError, ValidationError) as error:
-        _fail(f"{spec} holds no spec: {error}")
+    except ValidationError as error:
+        _fail(f"{spec} holds no spec: {explain(error, Spec)}")
+    except (OSError, ValueError) as error:
+        _fail(f"{spec} holds no spec: {error}; give a JSON file with one spec, or a record.json")
     limit_threads(wanted.threads)
     from harness.api import run_spec
 
     record, folder = run_spec(wanted, out.resolve(), mirror, device)
     typer.echo(f"{record.status}  {folder}{f'  ({record.error.message})' if record.error else ''}")
-    raise typer.Exit(OK if record.status in ("ok", "not_applicable") else NOT_OK)
+    raise typer.Exit({"ok": OK, "not_applicable": BAD_INPUT}.get(record.status, NOT_OK))
 
 
 @app.command()

@@ -139,8 +139,8 @@ class DataSource:
         if not manifest.is_file():
             return {}
         try:
-            files = json.loads(manifest.read_text(encoding="utf-8"))["files"]
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+        except (ValueError, KeyError, TypeError) as error:
             raise MissingPrerequisite(f"{manifest} is not a manifest ({error!r}); fetch the mirror again") from error
         row: dict[str, object] = files.get(self._file(task, split).relative_to(self.mirror).as_posix(), {})
         return row

@@ -15,29 +15,47 @@ from pydantic import JsonValue
 LIBRARIES = ("torch", "transformers", "tokenizers", "datasets", "evaluate", "peft", "numpy", "scipy", "pyarrow")
 ROOT = Path(__file__).resolve().parent.parent
 
-_TOKENS = re.compile(
-    r"\b(hf_|ghp_|gho_|ghs_|github_pat_|sk-|xox[abps]-|AKIA|ASIA|glpat-|pypi-|npm_)[A-Za-z0-9_\-]{8,}"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{4,}"
+MASK = "<masked>"
+
+# What a service's keys look like. Long and free of underscores where the service's are, so that hf_hub_download stays.
+_KEYS = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"hf_[A-Za-z0-9]{16,}|gh[opsur]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|npm_[A-Za-z0-9]{16,}|glpat-[\w-]{16,}"
+    r"|(?:sk|pypi|pk|rk)-(?=[\w-]*\d)[\w-]{16,}|xox[a-z]-[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,})"
+    r"|(?<=-----BEGIN )[A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)",
+    re.DOTALL,
 )
-_NAMED = re.compile(
-    r"""(?i)\b([A-Z0-9_-]*(?:token|secret|password|passwd|api[_-]?key|access[_-]?key|authorization)[A-Z0-9_-]*["']?\s*[=:]\s*["']?)"""
-    r"""(?:(bearer|basic)\s+)?[^\s"',;]{4,}"""
+_NAME = (
+    r"(?<![A-Za-z0-9])[\w-]*(?i:token|secret|passw(?:or)?d|passphrase|credentials?|authorization"
+    r"|(?:api|access|private|secret|auth|account)[_-]?key)(?:[_-][A-Z0-9]+)*"
 )
-_CREDENTIALS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s:@]+(?::[^/\s@]*)?@")
-_HOME = re.compile(r"/(?:home|Users)/[^/\s'\":]+|/root(?=[/\s'\":,;)]|$)")
-_ABSOLUTE = re.compile(r"(?<![\w~/.:%])/(?:[\w.+@-]+/)+(?=[\w.+@-])")
+# A value in quotes ends at the quote, a bare one at a space or comma. What begins with < or [ is a special token of a
+# tokenizer, or masked already.
+_VALUE = (
+    r"""(?P<quote>\\?["'])(?![<\[])(?:(?!(?P=quote)).)+"""
+    r"""|(?![<\["'\\])(?:(?i:bearer|basic|token|digest)\s+(?!<))?[^\s"',;&(){}\[\]]{4,}"""
+)
+_NAMED = re.compile(rf"""(?P<name>{_NAME}\\?["']?\s*(?:=>|[=:])\s*|--{_NAME}["']?,?\s+)(?:{_VALUE})""")
+_BEARER = re.compile(r"(?i)(\bbearer\s+)(?=\S*\d)[\w.~+/=-]{8,}")
+_CREDENTIALS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s?#\"'<>]*@")
+_HOME = re.compile(r"/(?:home|Users)/[^/\s'\":]+|/root(?![\w.-])")
+_ABSOLUTE = re.compile(r"(?:(?<![\w~/.%])|(?<=file://))/(?:[\w.+@-]+/)+(?=[\w.+@-])")
+_DRIVE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]:(?:\\{1,2}[^\\/\s'\":]+)+(?=\\)")
 
 
 def redact(text: str) -> str:
-    """Return ``text`` fit to be kept: tokens masked, URLs without credentials, home and absolute folders as ``~``."""
-    text = _TOKENS.sub("<masked>", text)
-    text = _NAMED.sub(lambda match: f"{match[1]}<masked>", text)
-    text = _CREDENTIALS.sub(r"\1", text)
+    """Return ``text`` fit to be kept: keys masked, URLs without credentials, home and absolute folders as ``~``."""
     for value in _secret_values():
-        text = text.replace(value, "<masked>")
-    text = text.replace(str(ROOT), "~paretune").replace(str(Path.home()), "~")
-    text = _HOME.sub("~", text)
-    return _ABSOLUTE.sub("~/", text)
+        text = text.replace(value, MASK)
+    text = _KEYS.sub(MASK, text)
+    text = _CREDENTIALS.sub(r"\1", text)
+    text = _NAMED.sub(lambda match: f"{match['name']}{match['quote'] or ''}{MASK}", text)
+    text = _BEARER.sub(rf"\1{MASK}", text)
+    for folder, short in ((str(ROOT), "~paretune"), (os.path.expanduser("~"), "~")):
+        if len(folder) > 1:  # the home of a container's user may be the root folder
+            text = re.sub(rf"{re.escape(folder)}(?![\w.-])", short, text)
+    return _DRIVE.sub("~", _ABSOLUTE.sub("~/", _HOME.sub("~", text)))
 
 
 def describe(device: str, threads: int) -> dict[str, JsonValue]:
@@ -70,9 +88,11 @@ def limit_threads(threads: int) -> None:
 
 
 def _secret_values() -> list[str]:
-    """Return values of this process's variables whose names say that they are secret."""
-    secret = re.compile(r"(?i)token|secret|passw|credential|api_?key|access_?key")
-    return [value for name, value in os.environ.items() if secret.search(name) and len(value) >= 6]
+    """Return values of this process's variables whose names say that they are secret, longest first."""
+    secret = re.compile(r"(?i)token(?!iz)|secret|passw|credential|api_?key|access_?key")
+    values = [value for name, value in os.environ.items() if secret.search(name)]
+    lines = {line.strip() for value in values for line in value.splitlines()}  # a log is masked line by line
+    return sorted((line for line in lines if len(line) >= 6), key=len, reverse=True)
 
 
 def _installed(name: str) -> bool:

@@ -27,5 +27,5 @@ class UnknownName(ValueError):
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:40])}"
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:40]) or 'none'}"
         super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}; {hint}")

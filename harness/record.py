@@ -7,8 +7,10 @@ null, never a stand-in number. A change of the schema raises ``SCHEMA_VERSION`` 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -165,20 +167,18 @@ def read_record(path: Path) -> Record:
             match its spec.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_number, parse_float=_number)
         version = content["schema_version"]
         while version in UPGRADES:
             content = UPGRADES[version](content)
             version = content["schema_version"]
-        if version != SCHEMA_VERSION:
-            raise UnreadableRecord(
-                f"{path}: schema version {version} is unknown; this version reads up to {SCHEMA_VERSION}"
-            )
-        record = Record.model_validate(content)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, ValidationError) as error:
+        record = Record.model_validate(content) if version == SCHEMA_VERSION else None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UnreadableRecord(f"{path}: not a record ({_reason(error)})") from error
+    if record is None:
         raise UnreadableRecord(
-            f"{path}: not a record ({type(error).__name__}: {str(error).splitlines()[0]})"
-        ) from error
+            f"{path}: schema version {version} is unknown; this version reads up to {SCHEMA_VERSION}"
+        )
     if record.run_id != record.spec.run_id:
         raise UnreadableRecord(
             f"{path}: names run {record.run_id}, but its spec is {record.spec.run_id}; it was edited"
@@ -186,21 +186,33 @@ def read_record(path: Path) -> Record:
     return record
 
 
+def _number(text: str) -> float:
+    """Return a number; NaN and infinity are no JSON, and unknown is null."""
+    if not math.isfinite(number := float(text)):
+        raise ValueError(f"{text} stands where a finite number or null must")
+    return number
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 def write_once(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all, and never replaces one (temporary name, fsync, rename, fsync).
+    """Write a file that appears whole or not at all, and never replaces one (temporary name, fsync, link, fsync).
 
     Raises:
         FileExistsError: if ``path`` exists.
     """
-    if path.exists():
-        raise FileExistsError(f"{path} exists and records are never replaced; a new execution is a new attempt")
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with temporary.open("w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(path)
+        _name(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
     folder = os.open(path.parent, os.O_RDONLY)
@@ -208,6 +220,15 @@ def write_once(path: Path, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _name(temporary: Path, path: Path) -> None:
+    with suppress(OSError):  # a file system without hard links, or a name that is taken
+        os.link(temporary, path)  # a rename would replace what another process wrote in the meantime
+        return
+    if path.exists():
+        raise FileExistsError(f"{path} exists and records are never replaced; a new execution is a new attempt")
+    temporary.rename(path)
 
 
 def json_schema() -> dict[str, Any]:  # Any: a JSON Schema document

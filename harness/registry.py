@@ -14,9 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import JsonValue, ValidationError
 
@@ -47,6 +47,16 @@ class Entry:
     """Why the file could not be read, where it could not; the entry then only serves to say so."""
 
 
+class _Place(NamedTuple):
+    """A file that may hold cards."""
+
+    name: str
+    """What it is called as long as its cards cannot be read."""
+    module: str
+    path: Path | None
+    origin: str
+
+
 def check_packages() -> None:
     """Stop when a folder of the user's shadows one of our five packages.
 
@@ -67,7 +77,10 @@ def check_packages() -> None:
 def source_of(module: str) -> Path | None:
     """Return the source file of a module, located without importing it or the packages around it."""
     top, *rest = module.split(".")
-    spec = importlib.util.find_spec(top)
+    try:
+        spec = importlib.util.find_spec(top)
+    except ValueError:  # loaded, but from no file
+        return None
     for depth, _ in enumerate(rest):
         if spec is None or spec.submodule_search_locations is None:
             return None
@@ -113,6 +126,9 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
         MissingPrerequisite: if the file that should hold it is broken.
     """
     known = methods() if kind == "method" else tasks()
+    family = known.get(name.partition("/")[0])
+    if name not in known and family is not None and family.error:
+        name = family.name  # all tasks of a broken file are missing; say why and not only that
     if name not in known:
         raise UnknownName(kind, name, (key for key, entry in known.items() if not entry.error), where)
     if known[name].error:
@@ -121,9 +137,12 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
 
 
 def load_method(name: str) -> type[Method]:
-    """Import a method's file and return its class (the module's ``METHOD``)."""
-    entry = find("method", name)
-    method: type[Method] = importlib.import_module(entry.module).METHOD
+    """Import a method's file and return its class (the module's ``METHOD``).
+
+    Raises:
+        MissingPrerequisite: if the file does not import or has no such class.
+    """
+    method: type[Method] = _load(find("method", name), "METHOD")
     return method
 
 
@@ -132,7 +151,7 @@ def load_task(name: str) -> Task:
     """Return a task: the module's ``TASK`` class around its card, or the plain contract where the file has none.
 
     Raises:
-        MissingPrerequisite: if the card is not a valid one.
+        MissingPrerequisite: if the card is not a valid one, or the file does not import or has no such class.
     """
     from harness.task import Task, TaskCard
 
@@ -143,35 +162,50 @@ def load_task(name: str) -> Task:
         raise MissingPrerequisite(f"the card of task {name!r} in {entry.path.name} is wrong: {error}") from error
     if card.source.hub:
         return Task(card)
-    kind: type[Task] = importlib.import_module(entry.module).TASK
+    kind: type[Task] = _load(entry, "TASK")
     return kind(card)
+
+
+def _load(entry: Entry, attribute: str) -> Any:  # Any: a class of a module known at run time only
+    try:
+        return getattr(importlib.import_module(entry.module), attribute)
+    except Exception as error:  # a plugin's file may raise anything when it is imported
+        raise MissingPrerequisite(
+            f"{entry.kind} {entry.name!r} ({entry.origin}) cannot be used: {entry.module} raised "
+            f"{type(error).__name__}: {error}; install what it needs, or mend that file"
+        ) from error
 
 
 def _collect(kind: Kind, literal: str) -> dict[str, Entry]:
     found: dict[str, Entry] = {}
-    for module, path, origin in _places(kind):
-        try:
-            cards = literals(path, literal)
-            named: list[tuple[str, dict[str, JsonValue], str | None]]
-            named = [(str(card["name"]), card, None) for card in cards]
-        except (ValueError, KeyError, TypeError) as error:
-            named = [(module.rpartition(".")[2], {}, f"{error}")]
-        for name, card, problem in named:
-            if name in found:
+    for place in _places(kind):
+        for entry in _entries(kind, literal, place):
+            other = found.setdefault(entry.name, entry)
+            if other is not entry:
                 raise MissingPrerequisite(
-                    f"{kind} {name!r} is registered twice, by {found[name].origin} and by {origin}; "
-                    f"uninstall or rename one"
+                    f"{kind} {entry.name!r} is registered twice, by {other.module} ({other.origin}) and by "
+                    f"{entry.module} ({entry.origin}); uninstall or rename one"
                 )
-            found[name] = Entry(kind, name, card, module, path, origin, problem)
     return dict(sorted(found.items()))
 
 
-def _places(kind: Kind) -> Iterator[tuple[str, Path, str]]:
+def _entries(kind: Kind, literal: str, place: _Place) -> list[Entry]:
+    try:
+        if place.path is None:
+            raise ValueError(f"its entry point names the module {place.module}, which is not there")
+        cards = literals(place.path, literal)
+        return [Entry(kind, str(card["name"]), card, place.module, place.path, place.origin) for card in cards]
+    except (ValueError, KeyError, TypeError) as error:
+        why = f"{error}" if isinstance(error, ValueError) else f"{place.module}: a card is a dict with a name"
+        return [Entry(kind, place.name, {}, place.module, place.path or Path(), place.origin, why)]
+
+
+def _places(kind: Kind) -> Iterator[_Place]:
     package = f"{kind}s"
     for path in sorted((ROOT / package).glob("*.py")):
         if not path.name.startswith("_"):
-            yield f"{package}.{path.stem}", path, "built-in"
+            yield _Place(path.stem, f"{package}.{path.stem}", path, "built-in")
     for point in sorted(entry_points(group=f"paretune.{package}"), key=lambda point: point.name):
-        spec = importlib.util.find_spec(point.module)
-        if spec is not None and spec.origin is not None:
-            yield point.module, Path(spec.origin), point.dist.name if point.dist else point.value
+        origin = point.dist.name if point.dist else point.value
+        # Where its file is broken it goes by its module's whole name, which no other entry can have.
+        yield _Place(point.module, point.module, source_of(point.module), origin)

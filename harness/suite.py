@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
 from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
@@ -16,7 +18,11 @@ from harness.errors import MissingPrerequisite, UnknownName
 from harness.spec import TARGETS, Budget, Sizes, Spec, Training, Values
 
 SHIPPED = Path(__file__).parent / "suites"
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that a message repeats."""
 FILTERS = ("backbone", "method", "task", "budget", "seed")
+LATER = {"search": "state the learning rate in training, and what differs by method in overrides"}
+"""Keys of the suite format that this version cannot follow yet, and what to do until it can."""
 
 
 class TaskEntry(Values):
@@ -31,7 +37,7 @@ class MethodEntry(Values):
 
     name: str
     values: dict[str, JsonValue] = Field(default_factory=dict)
-    budgets: tuple[Budget | None, ...] = (None,)
+    budgets: tuple[Budget | None, ...] = Field(default=(None,), min_length=1)
 
 
 class When(Values):
@@ -82,13 +88,20 @@ class Suite(Values):
     targets: str | tuple[str, ...] = "linear"
     policy: Literal["held_out", "as_published"] = "held_out"
     sizes: Sizes = Sizes()
-    seeds: tuple[int, ...] = Field(default=(0, 1, 2), min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     data_seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
     training: Training = Training()
     overrides: tuple[Override, ...] = ()
     max_minutes: float | None = Field(default=None, gt=0, description="a run over this is stopped as timed_out")
     keep: Literal["none", "final", "all"] = "final"
+
+    @field_validator("backbones")
+    @classmethod
+    def _below_home(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        # Specs are published, and equal on two machines: a path below the home folder does not name its owner.
+        home = os.path.join(os.path.expanduser("~"), "")
+        return tuple(f"path:~/{one[len('path:' + home) :]}" if one.startswith(f"path:{home}") else one for one in value)
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -137,10 +150,12 @@ def read(name_or_path: str, settings: Sequence[str] = ()) -> Suite:
     path = Path(name_or_path)
     if not path.suffix and name_or_path in shipped():
         path = shipped()[name_or_path]
-    if not path.is_file():
-        raise UnknownName("suite", name_or_path, shipped(), "the shipped suites, and it is no file")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if not path.is_file():
+            raise UnknownName("suite", name_or_path, shipped(), "the shipped suites, and it is no file")
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # a safe loader
+    except OSError as error:
+        raise BadSuite(f"the suite {name_or_path!r} cannot be read ({error.strerror or error})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadSuite(f"{path.name} is not YAML: {error}") from error
     if not isinstance(content, dict):
@@ -160,13 +175,22 @@ def parse(content: Mapping[str, Any], where: str = "suite") -> Suite:  # Any: YA
     Raises:
         BadSuite: naming each wrong key (with the nearest known one) and value.
     """
+    for key in LATER.keys() & content.keys():
+        raise BadSuite(f"{where}: the key {key!r} is not supported in this version; leave it out and {LATER[key]}")
     try:
         suite = Suite.model_validate(content)
-        for override in suite.overrides:
-            Training.model_validate(suite.training.model_dump() | override.training)
-            Sizes.model_validate(suite.sizes.model_dump() | override.sizes)
     except ValidationError as error:
-        raise BadSuite(f"{where}: " + "; ".join(_explain(problem) for problem in error.errors())) from error
+        raise BadSuite(f"{where}: {explain(error, Suite)}") from error
+    for number, override in enumerate(suite.overrides):
+        for name, defaults, changed in (
+            ("training", suite.training, override.training),
+            ("sizes", suite.sizes, override.sizes),
+        ):
+            try:
+                type(defaults).model_validate(defaults.model_dump() | changed)
+            except ValidationError as error:
+                place = ("overrides", number, name)
+                raise BadSuite(f"{where}: {explain(error, type(defaults), place)}") from error
     return suite
 
 
@@ -178,7 +202,10 @@ def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
         BadSuite: if a value makes no sense, or nothing is left to run.
     """
     _check_names(suite, only)
-    specs = tuple(spec for spec in _specs(suite) if _passes(spec, only))
+    try:
+        specs = tuple(spec for spec in _specs(suite) if _passes(spec, only))
+    except ValidationError as error:
+        raise BadSuite(f"{suite.name}: {explain(error, Spec)}") from error
     if not specs:
         chosen = ", ".join(f"{key}={value}" for key, value in only)
         raise BadSuite(
@@ -215,21 +242,37 @@ def parse_budget(value: object) -> Budget:
         return value
     try:
         if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.eE+-]+)\s*%\s*", value)):
-            return Budget(fraction=float(match[1]) / 100)
-        number = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
-        return Budget(count=int(number)) if number >= 1 and number == int(number) else Budget(fraction=number)
-    except (ValueError, OverflowError) as error:
+            # In decimal: 0.07% must be the very budget that 0.0007 is, and its run the same run.
+            return Budget(fraction=float(Decimal(match[1]) / 100))
+        number = Decimal(str(value)) if isinstance(value, str | int | float) and value is not True else Decimal("nan")
+        whole = number >= 1 and number == int(number)
+        return Budget(count=int(number)) if whole else Budget(fraction=float(number))
+    except (ValueError, OverflowError, InvalidOperation) as error:
         raise ValueError(f"budget {value!r} is out of range; {allowed}") from error
+
+
+def check_values(specs: Iterable[Spec]) -> None:
+    """Find out whether methods know the values they are asked for; this imports the methods.
+
+    Raises:
+        BadSuite: naming the method, what came, and the nearest known value.
+    """
+    for method, values in {(spec.method, repr(spec.values)): (spec.method, spec.values) for spec in specs}.values():
+        config = registry.load_method(method).Config
+        try:
+            config.model_validate(values)
+        except ValidationError as error:
+            raise BadSuite(f"method {method!r}: {explain(error, config)}") from error
 
 
 def _method_entry(entry: object) -> object:
     if isinstance(entry, str):
         return {"name": entry}
-    if not isinstance(entry, dict) or len(entry) != 1:
+    if not isinstance(entry, dict) or "name" in entry:
         return entry
-    ((name, values),) = entry.items()
-    if name in MethodEntry.model_fields or not isinstance(values, dict | None):
-        return entry
+    ((name, values),) = entry.items() if len(entry) == 1 else ((None, None),)
+    if not isinstance(name, str) or not isinstance(values, dict | None):
+        raise ValueError(f"a method is a name, or one name with its values such as {{lora: {{rank: 8}}}}; {entry} came")
     values = dict(values or {})
     asked = values.pop("budget", None)
     ladder = [None] if asked is None else [parse_budget(one) for one in (asked if isinstance(asked, list) else [asked])]
@@ -280,9 +323,11 @@ def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, bud
 
 def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
     for method in suite.methods:
-        card = registry.find("method", method.name, suite.name).card
-        if any(method.budgets) and not card.get("budget"):
+        knob = registry.find("method", method.name, suite.name).card.get("budget")
+        if any(method.budgets) and not knob:
             raise BadSuite(f"{suite.name}: method {method.name!r} has one size and takes no budget; leave budget out")
+        if any(method.budgets) and knob in method.values:
+            raise BadSuite(f"{suite.name}: {method.name!r} has a budget, which sets {knob}; give one of the two")
     for task in suite.tasks:
         for name in (task.train, *task.score):
             card_of = registry.load_task(registry.find("task", name, suite.name).name).card
@@ -296,6 +341,8 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
             )
         for name in task.score:
             card_of = registry.load_task(name).card
+            if trained.protocols[0] not in card_of.protocols and not suite.protocol:
+                raise UnknownName("protocol", trained.protocols[0], card_of.protocols, f"{name}, as {task.train} has")
             if (card_of.labels, card_of.label_range) != (trained.labels, trained.label_range):
                 raise BadSuite(
                     f"{suite.name}: a model trained on {task.train} cannot be scored on {name}: their labels differ"
@@ -304,6 +351,11 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
         raise UnknownName(
             "targets", suite.targets, TARGETS, f"{suite.name}; or give a list of patterns of module names"
         )
+    for override in suite.overrides:  # one for a run that this suite does not have is no mistake, a typing error is
+        for name in override.when.method:
+            registry.find("method", name, f"{suite.name}, overrides")
+        for name in override.when.task:
+            registry.find("task", name, f"{suite.name}, overrides")
     known = {
         "method": [method.name for method in suite.methods],
         "task": [task.train for task in suite.tasks],
@@ -334,18 +386,52 @@ def _set(content: dict[str, Any], setting: str) -> None:  # Any: YAML as it came
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
             raise BadSuite(f"--set {key}: {parent!r} is not a mapping in this suite")
-    place[last] = yaml.safe_load(value)
+    try:
+        place[last] = yaml.load(value, _Loader)  # a safe loader
+    except yaml.YAMLError as error:
+        raise BadSuite(f"--set {key}: {value!r} is not YAML; quote it, or write it as in a suite") from error
 
 
-def _explain(problem: Any) -> str:  # Any: pydantic's own typed dict of an error
-    place = ".".join(str(part) for part in problem["loc"])
+class _Loader(yaml.SafeLoader):
+    """Plain YAML that refuses a key given twice, of which one would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # Any: YAML as it came
+        """Return the mapping of a node."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        twice = sorted({key for key in keys if keys.count(key) > 1})
+        if twice:
+            raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} stands twice", node.start_mark)
+        try:
+            return super().construct_mapping(node, deep)
+        except ValueError as error:  # such as a date that no calendar has
+            raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
+
+
+def explain(error: ValidationError, model: type[BaseModel], place: tuple[int | str, ...] = ()) -> str:
+    """Return what is wrong in one line: each place, what came, and the nearest known key for an unknown one.
+
+    Args:
+        error: what validation raised.
+        model: the model that was validated.
+        place: where in the whole file its content stands.
+    """
+    return "; ".join(dict.fromkeys(_explain(problem, model, place) for problem in error.errors()))
+
+
+def _explain(problem: Any, model: type[BaseModel], place: tuple[int | str, ...]) -> str:  # Any: pydantic's typed dict
+    where, key = ".".join(map(str, (*place, *problem["loc"]))), str(problem["loc"][-1]) if problem["loc"] else ""
     if problem["type"] == "extra_forbidden":
-        key, model = str(problem["loc"][-1]), _model_at(problem["loc"][:-1])
-        return str(UnknownName("key", key, model.model_fields, ".".join(map(str, problem["loc"][:-1]))))
-    return f"{place}: {problem['msg'].removeprefix('Value error, ')} ({problem['input']!r} came)"
+        known = _model_at(problem["loc"][:-1], model).model_fields
+        return str(UnknownName("key", key, known, where.rpartition(".")[0]))
+    if problem["type"] == "missing":
+        return f"the key {where!r} is missing; add it"
+    came = repr(problem["input"])
+    message = problem["msg"].removeprefix("Value error, ")
+    shown = came if len(came) <= LONGEST_SHOWN else f"{came[:LONGEST_SHOWN]}..."
+    return f"{where}: {message}" + ("" if came in message else f" ({shown} came)")
 
 
-def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
+def _model_at(place: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseModel]:
     models: dict[str, type[BaseModel]] = {
         "training": Training,
         "sizes": Sizes,
@@ -353,9 +439,10 @@ def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
         "tasks": TaskEntry,
         "overrides": Override,
         "when": When,
+        "budget": Budget,
     }
     named = [models[part] for part in place if isinstance(part, str) and part in models]
-    return named[-1] if named else Suite
+    return named[-1] if named else model
 
 
 def suite_card(path: Path) -> dict[str, JsonValue]:

@@ -34,17 +34,17 @@ class Bitfit(Method):
     """Train every bias outside the head, those of the layer norms included."""
 
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
-        biases = _biases(plan)
-        if not biases:
-            raise NotApplicable(f"{type(model).__name__} has no biases outside its head; bitfit needs some")
-        self.train_dense(biases)
+        self.train_dense(_biases(model, plan))
 
     def count(self, model: nn.Module, plan: Plan) -> int:
-        return sum(parameter.numel() for parameter in _biases(plan).values())
+        return sum(parameter.numel() for parameter in _biases(model, plan).values())
 
 
-def _biases(plan: Plan) -> dict[str, nn.Parameter]:
-    return {name: p for name, p in plan.targets.tensors.items() if name.rpartition(".")[2] == "bias"}
+def _biases(model: nn.Module, plan: Plan) -> dict[str, nn.Parameter]:
+    biases = {name: p for name, p in plan.targets.tensors.items() if name.rpartition(".")[2] == "bias"}
+    if not biases:
+        raise NotApplicable(f"{type(model).__name__} has no biases outside its head; bitfit needs some")
+    return biases
 
 
 METHOD = Bitfit

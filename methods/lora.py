@@ -57,6 +57,8 @@ class Lora(Method):
     def solve(self, model: nn.Module, plan: Plan) -> LoraConfig:
         """Take the largest rank within the budget: floor rank 1, ceiling the smallest side of a targeted weight."""
         assert plan.budget is not None
+        if not plan.targets.modules:
+            raise NotApplicable(f"lora adapts linear layers; targets {plan.targets.name!r} names none")
         per_rank = _sides(plan)
         rank = min(plan.budget // per_rank, _largest_rank(plan))
         if rank < 1:

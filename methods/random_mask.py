@@ -7,7 +7,7 @@ Maths: W' = W + S, S (m x n) sparse with a fixed random support, its values zero
 Starts at identity: yes, S = 0.
 Differs from the paper: exactly k scalars in all (the paper keeps each with probability p), dealt to the tensors in
 proportion to their size; values are fp32; the mask follows the run's seed (the official script draws one mask for
-all repetitions). Masks of one seed are nested: a smaller budget trains a subset of a larger one.
+all repetitions). Within a tensor, masks of one seed are nested: a smaller share is a subset of a larger one.
 """
 
 from __future__ import annotations

@@ -6,18 +6,23 @@ import json
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
 import psutil
-from pydantic import JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from harness import registry
+from harness.environment import redact
+from harness.errors import MissingPrerequisite, UnknownName
 from harness.record import (
+    ITEMS_FILE,
     LOG_FILE,
     RECORD_FILE,
     STARTED_FILE,
+    TRAINED_FILE,
     Digests,
     Failure,
     Record,
@@ -28,7 +33,11 @@ from harness.record import (
 )
 from harness.spec import Spec
 
-LOG_TAIL = 20
+LOG_TAIL, LONGEST_LINE = 20, 500
+"""Lines of the log that a record holds, and characters of each; a record stays small."""
+LONGEST_MESSAGE = 2000
+CLOCK_STEP = 2.0
+"""Seconds by which two processes may read another's start differently: it is counted from a boot time that drifts."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,28 @@ class Attempt:
     folder: Path
     run_id: str
     number: int
+
+
+class Owner(BaseModel):
+    """The process that runs an attempt, told from every other one, on this machine and after a restart of it."""
+
+    pid: int
+    process_started: float
+    host: str
+    boot_id: str | None
+
+
+class Started(BaseModel):
+    """What ``started.json`` holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    attempt: int
+    suite: str | None
+    started: str
+    spec: Spec
+    owner: Owner
 
 
 def open_attempt(out: Path, spec: Spec, suite: str | None) -> Attempt:
@@ -53,14 +84,8 @@ def open_attempt(out: Path, spec: Spec, suite: str | None) -> Attempt:
             break
         except FileExistsError:  # another worker took this number in the meantime
             continue
-    started = {
-        "run_id": spec.run_id,
-        "attempt": number,
-        "suite": suite,
-        "started": now(),
-        "spec": spec.model_dump(mode="json"),
-    }
-    write_once(folder / STARTED_FILE, json.dumps(started | {"owner": owner()}, indent=1, sort_keys=True) + "\n")
+    started = Started(run_id=spec.run_id, attempt=number, suite=suite, started=now(), spec=spec, owner=owner())
+    write_once(folder / STARTED_FILE, json.dumps(started.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
     return Attempt(folder, spec.run_id, number)
 
 
@@ -75,70 +100,102 @@ def records(out: Path, run_id: str) -> tuple[list[Record], list[str]]:
     """Return the readable records of a run, oldest first, and what is wrong with the others."""
     readable, problems = [], []
     for attempt in attempts(out, run_id):
-        if (attempt.folder / RECORD_FILE).exists():
-            try:
-                readable.append(read_record(attempt.folder / RECORD_FILE))
-            except UnreadableRecord as error:
-                problems.append(str(error))
+        path = attempt.folder / RECORD_FILE
+        try:
+            if not path.exists():
+                _check_started(attempt)
+                continue
+            record = read_record(path)
+            if record.run_id != run_id:
+                raise UnreadableRecord(f"{path}: is of run {record.run_id}, but lies in the folder of {run_id}")
+            readable.append(record)
+        except UnreadableRecord as error:
+            problems.append(str(error))
     return readable, problems
 
 
-def owner() -> dict[str, JsonValue]:
-    """Return what tells this process from every other one, on this machine and after a restart of it."""
-    return {
-        "pid": os.getpid(),
-        "process_started": psutil.Process().create_time(),
-        "host": socket.gethostname(),
-        "boot_id": _boot_id(),
-    }
+def read_started(attempt: Attempt) -> Started:
+    """Return what was written before the attempt's work began.
+
+    Raises:
+        UnreadableRecord: if the file is missing, damaged, or of another run.
+    """
+    path = attempt.folder / STARTED_FILE
+    try:
+        started = Started.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, ValidationError) as error:
+        raise UnreadableRecord(
+            f"{path}: does not tell who started this attempt ({type(error).__name__}); remove its folder"
+        ) from error
+    if started.spec.run_id != attempt.run_id:
+        raise UnreadableRecord(f"{path}: is of run {started.spec.run_id}, but lies in the folder of {attempt.run_id}")
+    return started
 
 
-def is_alive(facts: dict[str, JsonValue]) -> bool:
-    """Return whether the process that ``owner`` described still runs here."""
-    if facts.get("host") != socket.gethostname() or facts.get("boot_id") != _boot_id():
+def owner() -> Owner:
+    """Return what describes this process."""
+    return Owner(
+        pid=os.getpid(),
+        process_started=psutil.Process().create_time(),
+        host=socket.gethostname(),
+        boot_id=_boot_id(),
+    )
+
+
+def is_alive(process: Owner) -> bool:
+    """Return whether a process still runs here."""
+    if (process.host, process.boot_id) != (socket.gethostname(), _boot_id()):
         return False
     try:
-        process = psutil.Process(int(str(facts["pid"])))
-        return process.create_time() == facts.get("process_started") and process.status() != psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, KeyError, ValueError):
+        found = psutil.Process(process.pid)
+        same = abs(found.create_time() - process.process_started) < CLOCK_STEP
+        return same and found.status() != psutil.STATUS_ZOMBIE
+    except (psutil.NoSuchProcess, ValueError, OverflowError):
         return False
 
 
-def abandoned(out: Path) -> Iterator[Attempt]:
-    """Yield attempts that were started, have no record, and whose owner is gone."""
+def unfinished(out: Path) -> Iterator[tuple[Attempt, Started]]:
+    """Yield attempts that were started and have no record: they run, or their owner is gone."""
     for run in sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []:
         for attempt in attempts(out, run.name):
-            started = attempt.folder / STARTED_FILE
-            if (attempt.folder / RECORD_FILE).exists() or not started.is_file():
-                continue
-            if not is_alive(_started(attempt).get("owner") or {}):  # type: ignore[arg-type]  # JSON of our own
-                yield attempt
+            if (attempt.folder / STARTED_FILE).is_file() and not (attempt.folder / RECORD_FILE).exists():
+                with suppress(UnreadableRecord):  # ``records`` names it
+                    yield attempt, read_started(attempt)
 
 
 def close_without_worker(
     attempt: Attempt, status: Status, kind: str, message: str, digests: Digests | None = None
-) -> Record | None:
-    """Write the record of an attempt whose worker cannot; null if it wrote its own in the meantime."""
+) -> Record:
+    """Write the record of an attempt whose worker cannot, or return the one that it wrote in the meantime."""
     if (attempt.folder / RECORD_FILE).exists():
-        return None
-    started = _started(attempt)
-    spec = Spec.model_validate(started["spec"])
+        return read_record(attempt.folder / RECORD_FILE)
+    discard_results(attempt.folder)
+    started = read_started(attempt)
     record = Record(
         run_id=attempt.run_id,
         attempt=attempt.number,
-        suite=started.get("suite"),  # type: ignore[arg-type]  # JSON of our own
-        spec=spec,
-        **cards(spec),  # type: ignore[arg-type]  # two dicts by name
+        suite=started.suite,
+        spec=started.spec,
+        **_known_cards(started.spec),  # type: ignore[arg-type]  # two dicts by name
         status=status,
-        error=Failure(kind=kind, message=message, log_tail=log_tail(attempt.folder)),
-        started=str(started["started"]),
+        error=failure(kind, message, attempt.folder),
+        started=started.started,
         ended=now(),
         digests=digests or Digests(),
     )
-    for partial in attempt.folder.glob(".*.partial"):  # what a killed worker had not finished writing
-        partial.unlink()
     write_once(attempt.folder / RECORD_FILE, record.to_json())
     return record
+
+
+def discard_results(folder: Path) -> None:
+    """Remove what an attempt left that its record will not tell of, files that were only half written included."""
+    for path in (folder / ITEMS_FILE, folder / TRAINED_FILE, *folder.glob(".*.partial")):
+        path.unlink(missing_ok=True)
+
+
+def failure(kind: str, message: str, folder: Path) -> Failure:
+    """Return why an attempt is not ok, masked and short enough for a record, with the end of its log."""
+    return Failure(kind=kind, message=_clip(redact(message), LONGEST_MESSAGE), log_tail=log_tail(folder))
 
 
 def cards(spec: Spec) -> dict[str, dict[str, JsonValue]]:
@@ -151,9 +208,10 @@ def cards(spec: Spec) -> dict[str, dict[str, JsonValue]]:
 def log_tail(folder: Path) -> tuple[str, ...]:
     """Return the last lines of an attempt's log."""
     try:
-        return tuple((folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()[-LOG_TAIL:])
+        lines = (folder / LOG_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return ()
+    return tuple(_clip(line, LONGEST_LINE) for line in lines[-LOG_TAIL:])
 
 
 def now() -> str:
@@ -161,9 +219,22 @@ def now() -> str:
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
 
-def _started(attempt: Attempt) -> dict[str, JsonValue]:
-    content: dict[str, JsonValue] = json.loads((attempt.folder / STARTED_FILE).read_text(encoding="utf-8"))
-    return content
+def _check_started(attempt: Attempt) -> None:
+    if (attempt.folder / STARTED_FILE).exists():  # without it, a worker is just making the folder, or died doing so
+        read_started(attempt)
+
+
+def _known_cards(spec: Spec) -> dict[str, dict[str, JsonValue]]:
+    try:
+        return cards(spec)
+    except (UnknownName, MissingPrerequisite):  # a plugin that is not installed any more must not lock its folder
+        return {}
+
+
+def _clip(text: str, length: int) -> str:
+    """Shorten a text, and replace what UTF-8 cannot hold."""
+    text = text.encode("utf-8", errors="replace").decode("utf-8")
+    return text if len(text) <= length else f"{text[:length]}..."
 
 
 def _boot_id() -> str | None:

@@ -135,7 +135,7 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
         train = warm.encoded(splits.train, protocol, backbone, spec)
         validation = warm.encoded(splits.validation, protocol, backbone, spec)
         outcome.notes += tuple(
-            _truncation(name, rows, spec)
+            f"{rows.truncated} of {len(rows)} {name} texts were cut at {_max_length(spec, backbone)} tokens"
             for name, rows in (("training", train), ("validation", validation))
             if rows.truncated
         )
@@ -147,7 +147,7 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
             outcome.counts = _counts(method, backbone)
             assert outcome.counts.trained == method.count(backbone.model, plan), "count differs from the formula"
         if spec.training.gradient_checkpointing:
-            backbone.model.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+            backbone.model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         trainer = Trainer(backbone.model, method, task.card, evaluator, spec.training, Streams(spec.seed), report)
         with outcome.phase("calibrate"):
             method.calibrate(backbone.model, ())
@@ -170,7 +170,7 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
             outcome.reusable = not backbone.changed()
     finally:
         if spec.training.gradient_checkpointing:
-            backbone.model.gradient_checkpointing_disable()  # type: ignore[operator]
+            backbone.model.activation_checkpointing_disable()  # type: ignore[operator]
         if not outcome.reusable:
             warm.backbones.pop(key, None)
 
@@ -296,11 +296,10 @@ def _digests(spec: Spec, warm: Warm) -> Digests:
 
 def _max_length(spec: Spec, backbone: Backbone) -> int:
     allowed = int(getattr(backbone.model.config, "max_position_embeddings", 10**9))
+    for name, module in backbone.model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(getattr(module, "padding_idx", None), int):
+            allowed -= module.padding_idx + 1  # RoBERTa counts positions from after padding
     return min(spec.training.max_length, allowed)
-
-
-def _truncation(name: str, rows: Examples, spec: Spec) -> str:
-    return f"{rows.truncated} of {len(rows)} {name} texts were cut at {spec.training.max_length} tokens"
 
 
 def _reset_peak(device: str) -> None:

@@ -92,6 +92,8 @@ class Trainer:
             if outcome.selectable and (fitted.best_epoch is None or rank > best):
                 best, fitted.best_epoch, fitted.state = rank, epoch, self.method.state()
             pace.resume()
+        if fitted.best_epoch is None:
+            raise ValueError(f"{type(self.method).__name__} lets no epoch's state be chosen; allow at least the last")
         self.method.load_state(fitted.state)
         fitted.items_per_second, fitted.tokens_per_second = pace.speeds()
         return fitted
@@ -213,7 +215,8 @@ def _schedule(
 ) -> torch.optim.lr_scheduler.LRScheduler:
     from transformers import get_scheduler
 
-    warmup = math.ceil(training.warmup * total_steps)
+    # The rate of the first warm-up step is 0; a run of one step would train nothing.
+    warmup = min(math.ceil(training.warmup * total_steps), total_steps - 1)
     name = "constant_with_warmup" if training.schedule == "constant" else training.schedule
     schedule: torch.optim.lr_scheduler.LRScheduler = get_scheduler(
         name, optimizer, num_warmup_steps=warmup, num_training_steps=total_steps

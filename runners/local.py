@@ -2,40 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from harness.registry import ROOT
+from harness.record import Status, UnreadableRecord
 from harness.spec import Spec
-from runners.attempt import Attempt, attempts, close_without_worker
+from runners.attempt import Attempt, attempts, close_without_worker, open_attempt, read_started
+from runners.process import Deadline, Options, WorkerProcess
 
 LOST_RETRIES = 1
 """How often a run whose worker died is started again by itself."""
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]
 """Told each event and the run it is of, or none for the whole matrix (Any: events are JSON)."""
-
-
-@dataclass(frozen=True)
-class Options:
-    """What every worker of one scheduler is started with."""
-
-    out: Path
-    suite: str | None = None
-    mirror: Path | None = None
-    device: str = "cpu"
-    workers: int = 1
-    keep: str = "final"
-    max_minutes: float | None = None
 
 
 @dataclass
@@ -47,19 +30,31 @@ class LocalExecutor:
     _queue: deque[tuple[Spec, int]] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     """Protects the queue and the set of live processes."""
-    _live: set[subprocess.Popen[str]] = field(default_factory=set)
+    _live: set[WorkerProcess] = field(default_factory=set)
     _draining: bool = False
     _stopped: bool = False
+    _problems: list[BaseException] = field(default_factory=list)
 
     def run(self, specs: Sequence[Spec]) -> None:
-        """Run every spec once; returns when the last one ended, or after a drain."""
+        """Run every spec once; returns when the last one ended, or after a drain.
+
+        Raises:
+            Exception: what the observer raised, or what kept an attempt from being closed (a full disk). Nothing more
+                was started then, and other workers finished what they ran.
+        """
         self._queue.extend((spec, 0) for spec in specs)
         threads = [threading.Thread(target=self._serve) for _ in range(min(self.options.workers, len(specs)))]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            while thread.is_alive():
-                thread.join(0.2)  # a join without a time limit would hold signals back
+        try:
+            for thread in threads:
+                while thread.is_alive():
+                    thread.join(0.2)  # a join without a time limit would hold signals back
+        except BaseException:
+            self.stop()
+            raise
+        if self._problems:
+            raise self._problems[0]
 
     def drain(self) -> None:
         """Start nothing more; what runs is finished."""
@@ -68,8 +63,8 @@ class LocalExecutor:
     def stop(self) -> None:
         """Start nothing more and kill what runs; its attempts are closed as cancelled."""
         self._draining = self._stopped = True
-        for process in list(self._live):
-            process.kill()
+        for worker in list(self._live):
+            worker.kill()
 
     def _next(self, threads: int | None) -> tuple[Spec, int] | None:
         """Return the next spec, one with a worker's own number of threads first, so that it can stay warm."""
@@ -82,150 +77,85 @@ class LocalExecutor:
             return chosen
 
     def _serve(self) -> None:
-        worker: _Worker | None = None
-        while (job := self._next(worker.threads if worker else None)) is not None:
-            spec, tries = job
-            if worker is None or worker.threads != spec.threads or not worker.usable:
-                if worker is not None:
-                    self._retire(worker)
-                worker = _Worker(self.options, spec.threads)
-                with self._lock:
-                    self._live.add(worker.process)
-                    if self._stopped:
-                        worker.process.kill()
-            self._one(worker, spec, tries)
-        if worker is not None:
-            self._retire(worker)
+        worker: WorkerProcess | None = None
+        try:
+            while (job := self._next(worker.threads if worker else None)) is not None:
+                spec, tries = job
+                if worker is None or worker.threads != spec.threads or not worker.usable:
+                    if worker is not None:
+                        self._retire(worker)
+                    worker = None  # starting the next may fail
+                    worker = self._start(spec.threads)
+                self._one(worker, spec, tries)
+        except BaseException as problem:  # a thread has nobody to raise it to; ``run`` does
+            self._problems.append(problem)
+            self.drain()
+        finally:
+            if worker is not None:
+                self._retire(worker)
 
-    def _one(self, worker: _Worker, spec: Spec, tries: int) -> None:
-        deadline = _Deadline(worker.process, self.options.max_minutes)
-        ended = worker.execute(spec, lambda event: self.observe(spec, event))
+    def _start(self, threads: int) -> WorkerProcess:
+        worker = WorkerProcess(self.options, threads)
+        with self._lock:
+            self._live.add(worker)
+        if self._stopped:
+            worker.kill()
+        return worker
+
+    def _retire(self, worker: WorkerProcess) -> None:
+        worker.close()
+        with self._lock:
+            self._live.discard(worker)
+
+    def _one(self, worker: WorkerProcess, spec: Spec, tries: int) -> None:
+        before = {attempt.number for attempt in attempts(self.options.out, spec.run_id)}
+        deadline = Deadline(worker, self.options.max_minutes)
+
+        def observe(event: Mapping[str, Any]) -> None:
+            if event["type"] == "started":
+                deadline.start()
+            self.observe(spec, event)
+
+        ended = worker.execute(spec, observe)
         timed_out = deadline.passed()
         if ended:
             return
-        worker.usable = False
-        code = worker.process.wait()
-        attempt = self._open_attempt(spec, worker.process.pid)
-        if attempt is None:  # it died before it opened one
-            self.observe(spec, {"type": "ended", "status": "lost", "folder": None, "message": worker.last_words()})
-        else:
-            self._close(attempt, spec, code, timed_out)
-        if not (timed_out or self._stopped) and tries < LOST_RETRIES:
+        code = worker.wait()
+        attempt = self._opened(spec, worker.pid, before)
+        if attempt is None and self._stopped:
+            return
+        status, kind, message = self._verdict(code, timed_out)
+        if attempt is None:
+            attempt = open_attempt(self.options.out, spec, self.options.suite)
+            message = f"the worker process ended with code {code} before this attempt began: {worker.last_words()}"
+        record = close_without_worker(attempt, status, kind, message)
+        again = record.status == "lost" and tries < LOST_RETRIES and not self._draining
+        if again:
             with self._lock:
                 self._queue.append((spec, tries + 1))
+        why = record.error.message if record.error else None
+        event = {"type": "ended", "status": record.status, "folder": str(attempt.folder), "message": why}
+        self.observe(spec, event | {"again": again})
 
-    def _close(self, attempt: Attempt, spec: Spec, code: int, timed_out: bool) -> None:
+    def _verdict(self, code: int, timed_out: bool) -> tuple[Status, str, str]:
         if self._stopped:
-            reason = ("cancelled", "interrupted", "stopped by a second interrupt")
-        elif timed_out:
-            reason = ("timed_out", "TimedOut", f"ran longer than max_minutes ({self.options.max_minutes:g})")
-        else:
-            reason = ("lost", "WorkerDied", f"the worker process ended with code {code} while this attempt ran")
-        record = close_without_worker(attempt, *reason)  # type: ignore[arg-type]  # the statuses above are statuses
-        status = record.status if record else "ok"
-        self.observe(spec, {"type": "ended", "status": status, "folder": str(attempt.folder), "message": reason[2]})
+            return "cancelled", "interrupted", "stopped by a second interrupt"
+        if timed_out:
+            return "timed_out", "TimedOut", f"ran longer than max_minutes ({self.options.max_minutes:g})"
+        return "lost", "WorkerDied", f"the worker process ended with code {code} while this attempt ran"
 
-    def _open_attempt(self, spec: Spec, pid: int) -> Attempt | None:
-        for attempt in reversed(attempts(self.options.out, spec.run_id)):
-            started = attempt.folder / "started.json"
-            if started.is_file() and json.loads(started.read_text(encoding="utf-8"))["owner"]["pid"] == pid:
-                return attempt
+    def _opened(self, spec: Spec, pid: int, before: set[int]) -> Attempt | None:
+        """Return the attempt that a dead worker opened after ``before`` was taken; process ids come back in time."""
+        for attempt in attempts(self.options.out, spec.run_id):
+            try:
+                if attempt.number not in before and read_started(attempt).owner.pid == pid:
+                    return attempt
+            except UnreadableRecord:  # it died before that file was whole
+                continue
         return None
-
-    def _retire(self, worker: _Worker) -> None:
-        worker.close()
-        with self._lock:
-            self._live.discard(worker.process)
-
-
-class _Worker:
-    """One warm process and the pipes to it."""
-
-    def __init__(self, options: Options, threads: int) -> None:
-        self.threads = threads
-        self.usable = True
-        command = [sys.executable, "-m", "runners.worker", "--out", str(options.out), "--device", options.device]
-        command += ["--threads", str(threads), "--keep", options.keep]
-        command += ["--suite", options.suite] if options.suite else []
-        command += ["--mirror", str(options.mirror)] if options.mirror else []
-        # The working directory must not come first: a folder of the user's named tasks would shadow ours.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path[1:]]), "PYTHONSAFEPATH": "1"}
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-            env=environment,
-            start_new_session=True,  # the terminal's Ctrl-C is for the scheduler, which drains
-        )
-        self._errors: deque[str] = deque(maxlen=20)
-        threading.Thread(target=self._collect, daemon=True).start()
-
-    def execute(self, spec: Spec, observe: Callable[[Mapping[str, Any]], None]) -> bool:
-        """Send one spec and pass its events on; return whether it ended, as opposed to the process."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        try:
-            self.process.stdin.write(spec.model_dump_json() + "\n")
-            self.process.stdin.flush()
-        except OSError:
-            return False
-        for line in self.process.stdout:
-            event = json.loads(line)
-            if event["type"] == "ended":
-                self.usable = event["healthy"]
-                observe(event)
-                return True
-            if event["type"] != "ready":
-                observe(event)
-        return False
-
-    def last_words(self) -> str:
-        """Return the end of what the process wrote to standard error."""
-        return " | ".join(self._errors) or "it wrote nothing"
-
-    def close(self) -> None:
-        """End the process; it stops when its standard input closes."""
-        assert self.process.stdin is not None
-        with suppress(OSError):  # it may be gone already
-            self.process.stdin.close()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-
-    def _collect(self) -> None:
-        assert self.process.stderr is not None
-        with self.process.stderr as stream:
-            self._errors.extend(line.rstrip() for line in stream)
-
-
-class _Deadline:
-    """Kills a process that runs over its time."""
-
-    def __init__(self, process: subprocess.Popen[str], minutes: float | None) -> None:
-        self._passed = False
-        self._timer = threading.Timer(minutes * 60, self._kill, [process]) if minutes else None
-        if self._timer:
-            self._timer.daemon = True
-            self._timer.start()
-
-    def passed(self) -> bool:
-        """End the watch and return whether it killed the process."""
-        if self._timer:
-            self._timer.cancel()
-        return self._passed
-
-    def _kill(self, process: subprocess.Popen[str]) -> None:
-        self._passed = True
-        process.kill()
 
 
 def default_workers(threads: int) -> int:
-    """Return how many workers this machine's cores serve."""
-    return max(1, (os.cpu_count() or 1) // threads)
+    """Return how many workers the cores that this process may use serve."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores // threads)

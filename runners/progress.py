@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -30,6 +31,7 @@ class Progress:
         self._ended: Counter[str] = Counter()
         self._running: dict[str, tuple[Spec, Mapping[str, Any], float]] = {}  # Any: events are JSON
         self._last: list[Text] = []
+        self._lock = threading.Lock()  # each worker's events come from a thread of their own
         self._began = time.monotonic()
         self._live = (
             Live(console=console, refresh_per_second=4, get_renderable=self._view) if console.is_terminal else None
@@ -51,7 +53,8 @@ class Progress:
                 "interrupted: the running attempts are finished, nothing more starts; again to stop now"
             )
         elif event["type"] == "ended":
-            self._end(spec, event)
+            with self._lock:
+                self._end(spec, event)
         else:
             began = self._running[spec.run_id][2] if spec.run_id in self._running else time.monotonic()
             self._running[spec.run_id] = (spec, event, began)
@@ -59,10 +62,14 @@ class Progress:
     def _end(self, spec: Spec, event: Mapping[str, Any]) -> None:
         began = self._running.pop(spec.run_id, (spec, event, time.monotonic()))[2]
         status = str(event["status"])
-        self._ended[status] += 1
-        line = Text(f"[{sum(self._ended.values())}/{self._total}] ")
+        if event.get("again"):
+            line = Text("[again] ")
+        else:
+            self._ended[status] += 1
+            line = Text(f"[{sum(self._ended.values())}/{self._total}] ")
         line.append(f"{status:<14}", style=STYLES.get(status, "yellow"))
-        line.append(f" {describe(spec)}  {time.monotonic() - began:.1f} s  {event.get('message') or ''}")
+        message = str(event.get("message") or "").partition("\n")[0]
+        line.append(f" {describe(spec)}  {time.monotonic() - began:.1f} s  {message}".rstrip())
         if self._live:
             self._last = [*self._last, line][-SHOWN:]
         else:
@@ -96,8 +103,9 @@ def describe(spec: Spec) -> str:
 
 
 class Line(NamedTuple):
-    """One line of the summary: a method on a task."""
+    """One line of the summary: a method on a backbone and a task."""
 
+    backbone: str
     method: str
     task: str
     trained: int | None
@@ -106,12 +114,12 @@ class Line(NamedTuple):
 
 
 def tally(records: Iterable[Record]) -> list[Line]:
-    """Group records by method (with values and budget) and scored task."""
-    lines: dict[tuple[str, str], Line] = {}
+    """Group records by backbone, method (with values and budget) and scored task."""
+    lines: dict[tuple[str, str, str], Line] = {}
     for record in records:
         numbers = {score.task: score.metrics[score.headline] for score in record.scores}
         for task in record.spec.score:
-            key = (_method(record.spec), task)
+            key = (record.spec.backbone, _method(record.spec), task)
             trained = record.counts.trained if record.counts else None
             line = lines.get(key, Line(*key, trained, (), Counter()))
             statuses = line.statuses + Counter([record.status])
@@ -120,17 +128,19 @@ def tally(records: Iterable[Record]) -> list[Line]:
     return list(lines.values())
 
 
-def summary(lines: Iterable[Line]) -> Table:
+def summary(lines: Sequence[Line]) -> Table:
     """Return the table at the end: the mean of the headline metric over seeds times 100, and what is not ok."""
     table = Table(title="Test scores x 100, mean over seeds (the page has intervals)", title_justify="left")
-    for name in ("method", "task", "trained", "mean", "seeds", "not ok"):
-        table.add_column(name, justify="left" if name in ("method", "task", "not ok") else "right")
+    several = len({line.backbone for line in lines}) > 1
+    for name in (*(["backbone"] if several else []), "method", "task", "trained", "mean", "seeds", "not ok"):
+        table.add_column(name, justify="right" if name in ("trained", "mean", "seeds") else "left")
     for line in lines:
         known = [number for number in line.numbers if number is not None]
         mean = f"{100 * sum(known) / len(known):.1f}" if known else "-"
         wrong = ", ".join(f"{count} {status}" for status, count in sorted(line.statuses.items()) if status != "ok")
         trained = "-" if line.trained is None else f"{line.trained:,}"
-        table.add_row(escape(line.method), escape(line.task), trained, mean, str(len(known)), wrong)
+        named = [escape(name) for name in (*([line.backbone] if several else []), line.method, line.task)]
+        table.add_row(*named, trained, mean, str(len(known)), wrong)
     return table
 
 

@@ -21,12 +21,13 @@ from filelock import FileLock, Timeout
 from harness import provenance, registry
 from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
-from harness.errors import NotApplicable
+from harness.errors import MissingPrerequisite, NotApplicable
 from harness.record import Digests, Record, Status
 from harness.spec import Spec
 from harness.suite import Expansion
-from runners.attempt import Attempt, abandoned, attempts, close_without_worker, open_attempt, owner, records
-from runners.local import LocalExecutor, Observer, Options
+from runners.attempt import Attempt, attempts, close_without_worker, is_alive, open_attempt, owner, records, unfinished
+from runners.local import LocalExecutor, Observer
+from runners.process import Options
 
 State = Literal["done", "todo", "stale", "not_applicable"]
 RERUN: tuple[Status, ...] = ("lost", "cancelled")
@@ -121,6 +122,7 @@ def hold(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
         lock, facts = FileLock(out / ".lock"), out / ".scheduler.json"
         lock.acquire(timeout=0)
+        facts.write_text(json.dumps(owner().model_dump() | {"suite_folder": out.name}) + "\n", encoding="utf-8")
     except Timeout:
         raise Busy(f"{_holder(out)}; wait for it, stop it, or choose another --out") from None
     except OSError as error:
@@ -128,7 +130,6 @@ def hold(out: Path) -> Iterator[None]:
             f"the folder {out} cannot be written ({error.strerror or error}); choose another with --out"
         ) from error
     try:
-        facts.write_text(json.dumps(owner() | {"suite_folder": out.name}) + "\n", encoding="utf-8")
         _close_abandoned(out)
         yield
     finally:
@@ -142,18 +143,19 @@ def _from_records(
     expected = provenance.expected(spec, source, files)
     if not found:
         return Planned(spec, "todo", "never run", None, expected)
-    ok = [record for record in found if record.status == "ok"]
+    ok, newest = [record for record in found if record.status == "ok"], found[-1]
     fresh = [record for record in ok if record.digests.provenance == expected]
-    newest = found[-1]
     if fresh:
         return Planned(spec, "done", "", fresh[-1], expected)
+    current = newest.digests.provenance == expected
+    if newest.status == "not_applicable" and current and newest.error:
+        return Planned(spec, "not_applicable", newest.error.message, newest, expected)
+    # An older ok result that is stale does not excuse today's code: what it did last is what a rerun would meet again.
+    if newest.status in ON_REQUEST and newest.status not in retry and (current or not ok):
+        return Planned(spec, "done", f"{newest.status}; try it again with --retry {newest.status}", newest, expected)
     if ok:
         return Planned(spec, "stale", stale_reason(ok[-1], spec, source, files), ok[-1], expected)
-    if newest.status == "not_applicable" and newest.digests.provenance == expected and newest.error:
-        return Planned(spec, "not_applicable", newest.error.message, newest, expected)
-    if newest.status in (*RERUN, "not_applicable", *retry):
-        return Planned(spec, "todo", f"newest attempt is {newest.status}", newest, expected)
-    return Planned(spec, "done", f"{newest.status}; try it again with --retry {newest.status}", newest, expected)
+    return Planned(spec, "todo", f"newest attempt is {newest.status}", newest, expected)
 
 
 def stale_reason(record: Record, spec: Spec, source: DataSource, files: BackboneFiles) -> str:
@@ -174,6 +176,10 @@ def _from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
         applicable(planned.spec, files)
     except NotApplicable as reason:
         return replace(planned, state="not_applicable", reason=str(reason), record=None)
+    except (ValueError, MissingPrerequisite):
+        raise
+    except Exception:  # a broken method must not keep the others from running; its own runs find out and record it
+        return planned
     return planned
 
 
@@ -188,22 +194,20 @@ def _check_data(specs: Sequence[Spec], source: DataSource) -> None:
 
 def _close_abandoned(out: Path) -> None:
     end = time.monotonic() + LOCK_WAIT
-    for attempt in abandoned(out):
-        close_without_worker(
-            attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record"
-        )
-    while time.monotonic() < end and _still_running(out):
+    while _close_lost(out) and time.monotonic() < end:
         time.sleep(0.1)  # workers of a scheduler that was just killed stop when they notice
-        for attempt in abandoned(out):
-            close_without_worker(
-                attempt, "lost", "OwnerDied", "the process that ran this attempt is gone and left no record"
-            )
 
 
-def _still_running(out: Path) -> bool:
-    return any(
-        (folder / "started.json").is_file() and not (folder / "record.json").exists() for folder in out.glob("*/[0-9]*")
-    )
+def _close_lost(out: Path) -> bool:
+    """Close attempts whose owner is gone; return whether workers of another scheduler still run."""
+    running = False
+    for attempt, started in unfinished(out):
+        if not is_alive(started.owner):
+            message = "the process that ran this attempt is gone and left no record"
+            close_without_worker(attempt, "lost", "OwnerDied", message)
+        elif started.suite is not None:  # else somebody runs a single spec here, and may go on for long
+            running = True
+    return running
 
 
 def _holder(out: Path) -> str:

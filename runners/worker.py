@@ -2,7 +2,7 @@
 
 It reads one JSON job a line from standard input and writes one JSON event a line to standard output, under every
 executor alike. While a spec runs, whatever the process prints goes to the attempt's log, secrets masked. A closed
-standard input means that the scheduler is gone: the worker then stops at once, and its attempt is found to be lost.
+pipe means that the scheduler is gone: the worker then stops at once, and its attempt is found to be lost.
 """
 
 from __future__ import annotations
@@ -11,56 +11,27 @@ import argparse
 import json
 import os
 import queue
+import signal
 import sys
 import threading
 import traceback
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
-from harness.data import DataSource
-from harness.environment import describe, limit_threads, redact
+# Nothing that loads a numerical library: the thread count must be set before.
+from harness.environment import describe, limit_threads
 from harness.errors import Diverged, NotApplicable
-from harness.record import ITEMS_FILE, LOG_FILE, RECORD_FILE, TRAINED_FILE, Failure, Record, Status, write_once
+from harness.record import ITEMS_FILE, RECORD_FILE, TRAINED_FILE, Record, Status, write_once
 from harness.registry import check_packages
 from harness.spec import Spec
-from runners.attempt import Attempt, cards, log_tail, now, open_attempt
+from runners.attempt import Attempt, cards, discard_results, failure, now, open_attempt
+from runners.log import Log
 
-
-class Log:
-    """Sends everything that this process prints to an attempt's log, masked before it reaches the disk."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / LOG_FILE
-
-    def __enter__(self) -> Log:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        self._saved = os.dup(1), os.dup(2)
-        read_end, write_end = os.pipe()
-        os.dup2(write_end, 1)
-        os.dup2(write_end, 2)
-        os.close(write_end)
-        self._thread = threading.Thread(target=self._copy, args=(read_end,), daemon=True)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for saved, descriptor in zip(self._saved, (1, 2), strict=True):
-            os.dup2(saved, descriptor)
-            os.close(saved)
-        self._thread.join()
-
-    def _copy(self, read_end: int) -> None:
-        with (
-            os.fdopen(read_end, encoding="utf-8", errors="replace") as source,
-            self._path.open("w", encoding="utf-8") as log,
-        ):
-            for line in source:
-                log.write(redact(line))
-                log.flush()
+HEALTHY: tuple[Status, ...] = ("diverged", "not_applicable", "out_of_memory")
+"""Statuses besides ok after which the process can be trusted; what else a method did before it failed is not known."""
 
 
 def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, report: Any) -> tuple[Record, Path, bool]:
@@ -77,46 +48,51 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
 
     Returns:
         The record, its attempt's folder, and whether the worker can go on.
+
+    Raises:
+        KeyboardInterrupt: after the record, if that is what ended the attempt.
+        OSError: if not even a record can be written.
     """
     from runners.execute import Outcome, execute
 
     attempt = open_attempt(out, spec, suite)
-    started = now()
+    run = _Run(attempt, spec, suite, now(), warm.device)
     report({"type": "started", "run_id": spec.run_id, "attempt": attempt.number})
     outcome, error = Outcome(), None
-    status: Status = "ok"
     with Log(attempt.folder):
         try:
             execute(spec, warm, outcome, keep, report)
-        except Exception as problem:  # the worker is where any exception becomes a record
-            status = _status(problem)
-            if status != "not_applicable":
-                traceback.print_exc()
+        except BaseException as problem:  # the worker is where any exception becomes a record, a method's exit too
             error = problem
-    healthy = error is None or status in ("diverged", "not_applicable", "out_of_memory")
-    return (
-        _close(attempt, spec, suite, started, outcome, status, error, warm.device),
-        attempt.folder,
-        healthy and (outcome.reusable or error is not None),
-    )
+            if not isinstance(problem, NotApplicable):
+                traceback.print_exc()
+    try:
+        record = run.close(outcome, error)
+    except Exception as problem:  # a full disk, or a method's numbers that no record can hold
+        record = run.close(Outcome(digests=outcome.digests), problem)
+    if isinstance(error, KeyboardInterrupt):
+        raise error
+    healthy = outcome.reusable if record.status == "ok" else record.status in HEALTHY
+    return record, attempt.folder, healthy
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Serve a scheduler until it closes standard input."""
     check_packages()
     options = _arguments()
     limit_threads(options.threads)
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)  # nothing but events may reach the scheduler
-    jobs: queue.Queue[str] = queue.Queue()
-    threading.Thread(target=_listen, args=(sys.stdin, jobs), daemon=True).start()
+    events, jobs = _take_pipes()
 
     def report(event: Mapping[str, Any]) -> None:
-        events.write(json.dumps(event) + "\n")
-        events.flush()
+        try:
+            events.write(json.dumps(event) + "\n")
+            events.flush()
+        except OSError:  # must not become the record of the run that reports
+            _leave()
 
     import torch
 
+    from harness.data import DataSource
     from runners.execute import Warm
 
     torch.set_num_threads(options.threads)
@@ -125,61 +101,83 @@ def main() -> None:
     while True:
         spec = Spec.model_validate_json(jobs.get())
         record, folder, healthy = run_one(spec, Path(options.out), warm, options.suite, options.keep, report)
-        report({"type": "ended", "status": record.status, "folder": str(folder), "healthy": healthy})
+        message = record.error.message if record.error else None
+        report(
+            {"type": "ended", "status": record.status, "folder": str(folder), "healthy": healthy, "message": message}
+        )
         if not healthy:
-            return
+            _leave()
+
+
+def _take_pipes() -> tuple[IO[str], queue.Queue[str]]:
+    """Return where events go and where jobs come from, out of reach of what a method prints or reads."""
+    events, stream = os.fdopen(os.dup(1), "w", encoding="utf-8"), os.fdopen(os.dup(0), encoding="utf-8")
+    os.dup2(2, 1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    for printed in (sys.stdout, sys.stderr):
+        printed.reconfigure(line_buffering=True, errors="replace")  # type: ignore[union-attr]  # a killed run's last lines
+    jobs: queue.Queue[str] = queue.Queue()
+    threading.Thread(target=_listen, args=(stream, jobs), daemon=True).start()
+    return events, jobs
 
 
 def _listen(stream: IO[str], jobs: queue.Queue[str]) -> None:
     for line in stream:
         jobs.put(line)
-    os._exit(3)  # the scheduler is gone; an orphan must not go on writing
+    _leave()  # the scheduler is gone; an orphan must not go on writing
 
 
-def _close(
-    attempt: Attempt,
-    spec: Spec,
-    suite: str | None,
-    started: str,
-    outcome: Any,  # Any: see run_one
-    status: Status,
-    error: Exception | None,
-    device: str,
-) -> Record:
-    digests = outcome.digests
-    if outcome.items is not None and error is None:
-        digests = digests.model_copy(update={"items": _write_items(attempt.folder, outcome.items)})
-    if outcome.state and error is None:
-        from safetensors.torch import save_file
+def _leave() -> NoReturn:
+    """End this process at once, and with it what a method started: its own group, where it has one."""
+    if os.getpgrp() == os.getpid():
+        with suppress(OSError):
+            os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(3)
 
-        save_file(
-            {name: tensor.contiguous() for name, tensor in outcome.state.items()},
-            attempt.folder / TRAINED_FILE,
-            metadata={"run_id": spec.run_id, "method": spec.method, "backbone": spec.backbone},
+
+@dataclass(frozen=True)
+class _Run:
+    """What is known of an attempt before it is executed."""
+
+    attempt: Attempt
+    spec: Spec
+    suite: str | None
+    started: str
+    device: str
+
+    def close(self, outcome: Any, error: BaseException | None) -> Record:  # Any: see run_one
+        """Write the attempt's results and, last, its record."""
+        folder, digests = self.attempt.folder, outcome.digests
+        discard_results(folder)
+        if outcome.items is not None and error is None:
+            digests = digests.model_copy(update={"items": _write_items(folder, outcome.items)})
+        if outcome.state and error is None:
+            _write_state(folder, outcome.state, self.spec)
+        record = Record(
+            run_id=self.spec.run_id,
+            attempt=self.attempt.number,
+            suite=self.suite,
+            spec=self.spec,
+            **cards(self.spec),  # type: ignore[arg-type]  # two dicts by name
+            status=_status(error),
+            error=failure(*_reason(error), folder) if error else None,
+            started=self.started,
+            ended=now(),
+            validation=outcome.validation,
+            best_epoch=outcome.best_epoch,
+            scores=outcome.scores if error is None else (),
+            counts=outcome.counts,
+            method_config=outcome.method_config,
+            sparsity=outcome.sparsity,
+            cost=outcome.cost(),
+            environment=describe(self.device, self.spec.threads),
+            digests=digests,
+            notes=outcome.notes,
         )
-    record = Record(
-        run_id=spec.run_id,
-        attempt=attempt.number,
-        suite=suite,
-        spec=spec,
-        **cards(spec),  # type: ignore[arg-type]  # two dicts by name
-        status=status,
-        error=_failure(error, attempt.folder) if error else None,
-        started=started,
-        ended=now(),
-        validation=outcome.validation,
-        best_epoch=outcome.best_epoch,
-        scores=outcome.scores if error is None else (),
-        counts=outcome.counts,
-        method_config=outcome.method_config,
-        sparsity=outcome.sparsity,
-        cost=outcome.cost(),
-        environment=describe(device, spec.threads),
-        digests=digests,
-        notes=outcome.notes,
-    )
-    write_once(attempt.folder / RECORD_FILE, record.to_json())
-    return record
+        write_once(folder / RECORD_FILE, record.to_json())
+        return record
 
 
 def _write_items(folder: Path, items: Any) -> str:  # Any: a pyarrow table; see run_one
@@ -187,25 +185,44 @@ def _write_items(folder: Path, items: Any) -> str:  # Any: a pyarrow table; see 
 
     import pyarrow.parquet as pq
 
-    path = folder / ITEMS_FILE
-    pq.write_table(items, path, compression="zstd")
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    partial = folder / f".{ITEMS_FILE}.partial"
+    pq.write_table(items, partial, compression="zstd")
+    partial.rename(folder / ITEMS_FILE)
+    return hashlib.sha256((folder / ITEMS_FILE).read_bytes()).hexdigest()
 
 
-def _status(problem: Exception) -> Status:
+def _write_state(folder: Path, state: Mapping[str, Any], spec: Spec) -> None:  # Any: tensors; see run_one
+    from safetensors.torch import save_file
+
+    partial = folder / f".{TRAINED_FILE}.partial"
+    save_file(
+        {name: tensor.contiguous() for name, tensor in state.items()},
+        partial,
+        metadata={"run_id": spec.run_id, "method": spec.method, "backbone": spec.backbone},
+    )
+    partial.rename(folder / TRAINED_FILE)
+
+
+def _status(problem: BaseException | None) -> Status:
     import torch
 
+    if problem is None:
+        return "ok"
     if isinstance(problem, Diverged):
         return "diverged"
     if isinstance(problem, NotApplicable):
         return "not_applicable"
+    if isinstance(problem, KeyboardInterrupt):
+        return "cancelled"
     if isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem):
         return "out_of_memory"
     return "failed"
 
 
-def _failure(problem: Exception, folder: Path) -> Failure:
-    return Failure(kind=type(problem).__name__, message=redact(str(problem)), log_tail=log_tail(folder))
+def _reason(problem: BaseException) -> tuple[str, str]:
+    if isinstance(problem, KeyboardInterrupt):
+        return "interrupted", "stopped by an interrupt"
+    return type(problem).__name__, str(problem) or type(problem).__name__
 
 
 def _arguments() -> argparse.Namespace:

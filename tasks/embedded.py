@@ -4,6 +4,16 @@ Each task hides its label in how words relate and never in which words occur: ev
 label as under the other, so that counting words is worth nothing and a pretrained backbone has to be tuned.
 
 Rows are drawn from named random streams keyed by card name, version and split: the same ones for ever.
+
+What to expect, measured with all-MiniLM-L6-v2 on 1,000 training and 500 evaluation rows, 2 epochs, batches of 16,
+AdamW, linear schedule with 6 % warm-up; accuracy in % for seeds 0, 1, 2; words counted on the same rows:
+
+             full, lr 1e-4   LoRA r8, lr 2e-3  head only, lr 1e-2  word counts
+agreement    89 / 90 / 91    78 / 82 / 87      51 / 52 / 49        52
+entailment   92 / 85 / 92    76 / 77 / 83      55 / 57 / 56        50
+polarity     91 / 79 / 91    81 / 72 / 83      53 / 53 / 52        48
+
+Longer runs saturate: full reaches 100 on agreement with 1,500 rows and 3 epochs. At lr 3e-4 full learns nothing.
 """
 
 from __future__ import annotations
@@ -189,8 +199,8 @@ ASPECTS = (
 GOOD = ("great", "lovely", "superb", "charming", "excellent", "wonderful", "pleasant", "splendid")
 BAD = ("awful", "dull", "poor", "boring", "mediocre", "dreadful", "nasty", "terrible")
 NEGATIONS = ("not", "never", "hardly")
-SAYS = ("i think that", "everyone says that", "we agree that")
-DOUBTS = ("i doubt that", "nobody says that", "we deny that")
+SAYS = ("i think", "everyone says", "we agree", "many believe", "it is true", "it is a fact")
+DOUBTS = ("i doubt", "nobody says", "we deny", "few believe", "it is wrong", "it is a myth")
 JOINED = ("{main}.", "{aside}, but {main}.", "although {aside}, {main}.", "{main}, although {aside}.")
 
 
@@ -199,7 +209,7 @@ def opinion(draw: Draw, aspect: str, positive: int) -> str:
     negated = draw.below(2)
     framed = draw.below(3) == 0
     doubted = draw.below(2) if framed else 0
-    frame = draw.pick(DOUBTS if doubted else SAYS) + " " if framed else ""
+    frame = draw.pick(DOUBTS if doubted else SAYS) + " that " if framed else ""
     word = draw.pick(GOOD if positive ^ negated ^ doubted else BAD)
     return f"{frame}the {aspect} was {draw.pick(NEGATIONS) + ' ' if negated else ''}{word}"
 

@@ -50,7 +50,8 @@ class SparsePart:
         self._handles: list[Any] = []  # Any: torch's hook handles
         for name, parameter in self.parameters.items():
             owners = [module for module in model.modules() if any(p is parameter for p in module._parameters.values())]
-            if all(isinstance(owner, nn.Linear | Conv1D) and owner.weight is parameter for owner in owners):
+            # A subclass may compute something else than the plain product.
+            if all(type(owner) in (nn.Linear, Conv1D) and owner.weight is parameter for owner in owners):
                 for owner in owners:
                     self._patch_forward(owner, name)
             else:
@@ -76,6 +77,8 @@ class SparsePart:
         """Give the plain passes back and leave the delta in the weights: the merged model."""
         for handle in self._handles:
             handle.remove()
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(False)
         for owner in self._patched:
             del owner.forward
         self._handles, self._patched = [], []
@@ -97,7 +100,8 @@ class SparsePart:
         indices, values = self.indices[name], self.values[name]
 
         def gather(parameter: Tensor) -> None:
-            assert parameter.grad is not None
+            if parameter.grad is None:  # torch calls this, too, where a tensor was used but has no gradient
+                return
             gradient = _flat(parameter.grad)[indices].float()
             values.grad = gradient if values.grad is None else values.grad + gradient
             parameter.grad = None
@@ -134,7 +138,7 @@ class _Pattern:
         if key not in _buffers or _buffers[key].numel() < size:
             _buffers[key] = torch.empty(size, dtype=left.dtype, device=left.device)
         dense = _buffers[key][:size].view(self.shape)
-        torch.mm(left.t(), right.to(left.dtype), out=dense)
+        torch.mm(left.t(), right, out=dense)
         return dense.view(-1)[self.indices].float()
 
 
@@ -153,20 +157,23 @@ class _SparseProduct(torch.autograd.Function):
     ) -> Tensor:
         ctx.save_for_backward(inputs, weight)
         ctx.pattern, ctx.is_conv1d = pattern, is_conv1d
+        ctx.bias_type = None if bias is None else bias.dtype
         return functional.linear(inputs, weight.t() if is_conv1d else weight, bias)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
         inputs, weight = ctx.saved_tensors
-        to_inputs = to_values = None
+        to_inputs = to_bias = to_values = None
+        outer = gradient.reshape(-1, gradient.shape[-1])  # (tokens, out)
         if ctx.needs_input_grad[0]:
             to_inputs = (gradient @ (weight.t() if ctx.is_conv1d else weight)).to(inputs.dtype)
+        if ctx.needs_input_grad[2]:
+            to_bias = outer.sum(dim=0).to(ctx.bias_type)
         if ctx.needs_input_grad[3]:
-            outer = gradient.reshape(-1, gradient.shape[-1])  # (tokens, out)
-            inner = inputs.reshape(-1, inputs.shape[-1])  # (tokens, in)
+            inner = inputs.reshape(-1, inputs.shape[-1]).to(gradient.dtype)  # (tokens, in)
             to_values = ctx.pattern.product(inner, outer) if ctx.is_conv1d else ctx.pattern.product(outer, inner)
-        return to_inputs, None, None, to_values, None, None
+        return to_inputs, None, to_bias, to_values, None, None
 
 
 def _flat(tensor: Tensor) -> Tensor:

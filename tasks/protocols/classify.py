@@ -1,7 +1,7 @@
 """Classify: a text, or a pair of texts, to one of the task's labels or to a number; a head on an encoder or decoder.
 
 Fields: ``text``, ``text_pair`` (optional), ``label``. Pairs are encoded together, the longer text cut first. The loss
-is cross-entropy over the labels, or mean squared error for a regression, whose predictions are then clipped to its range.
+is cross-entropy over the labels, or mean squared error for a regression, whose predictions are clipped to its range.
 """
 
 from __future__ import annotations
@@ -144,11 +144,12 @@ def _logits(model: nn.Module, batch: Batch) -> Tensor:
 
 
 def _labels(card: TaskCard, split: str, values: list[Any]) -> NDArray[np.float64]:
-    if any(value is None or isinstance(value, str) for value in values):
-        raise MissingPrerequisite(f"{card.name} ({split}) has labels that are no numbers, such as {values[0]!r}")
+    strange = [value for value in values if value is None or isinstance(value, str)]
+    if strange:
+        raise MissingPrerequisite(f"{card.name} ({split}) has labels that are no numbers, such as {strange[0]!r}")
     labels = np.array(values, dtype=np.float64)
     low, high = card.label_range if card.label_range is not None else (0, len(card.labels) - 1)
-    wrong = labels[(labels < low) | (labels > high)]
+    wrong = labels[~((labels >= low) & (labels <= high))]  # a NaN is in no range
     if wrong.size:
         hidden = "; -1 marks labels that are not public" if (wrong == -1).all() else ""
         raise MissingPrerequisite(

