@@ -21,14 +21,15 @@ MASK = "<masked>"
 _KEYS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"hf_[A-Za-z0-9]{16,}|gh[opsur]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|npm_[A-Za-z0-9]{16,}|glpat-[\w-]{16,}"
-    r"|(?:sk|pypi|pk|rk)-(?=[\w-]*\d)[\w-]{16,}|xox[a-z]-[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}"
+    r"|(?:sk|pypi|pk|rk)-(?=[\w-]{0,80}\d)[\w-]{16,}|xox[a-z]-[\w-]{8,}|(?:AKIA|ASIA)[A-Z0-9]{12,}|AIza[\w-]{30,}"
     r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]{4,})"
     r"|(?<=-----BEGIN )[A-Z ]*PRIVATE KEY-----.*?(?:-----END|\Z)",
     re.DOTALL,
 )
+# Each of these starts where a word does and nowhere inside it: tried at every letter, a long line would take minutes.
 _NAME = (
-    r"(?<![A-Za-z0-9])[\w-]*(?i:token|secret|passw(?:or)?d|passphrase|credentials?|authorization"
-    r"|(?:api|access|private|secret|auth|account)[_-]?key)(?:[_-][A-Z0-9]+)*"
+    r"[\w-]{0,80}(?i:token|secret|passw(?:or)?d|passphrase|credentials?|authorization"
+    r"|(?:api|access|private|secret|auth|account)[_-]?key)(?:[_-][A-Z0-9]+){0,9}"
 )
 # A value in quotes ends at the quote, a bare one at a space or comma. What begins with < or [ is a special token of a
 # tokenizer, or masked already.
@@ -36,9 +37,9 @@ _VALUE = (
     r"""(?P<quote>\\?["'])(?![<\[])(?:(?!(?P=quote)).)+"""
     r"""|(?![<\["'\\])(?:(?i:bearer|basic|token|digest)\s+(?!<))?[^\s"',;&(){}\[\]]{4,}"""
 )
-_NAMED = re.compile(rf"""(?P<name>{_NAME}\\?["']?\s*(?:=>|[=:])\s*|--{_NAME}["']?,?\s+)(?:{_VALUE})""")
+_NAMED = re.compile(rf"""(?<![\w-])(?P<name>{_NAME}\\?["']?\s*(?:=>|[=:])\s*|--{_NAME}["']?,?\s+)(?:{_VALUE})""")
 _BEARER = re.compile(r"(?i)(\bbearer\s+)(?=\S*\d)[\w.~+/=-]{8,}")
-_CREDENTIALS = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*://)[^/\s?#\"'<>]*@")
+_CREDENTIALS = re.compile(r"(?<![a-zA-Z0-9+.-])([a-zA-Z0-9+.-]+://)[^/\s?#\"'<>]*@")
 _HOME = re.compile(r"/(?:home|Users)/[^/\s'\":]+|/root(?![\w.-])")
 _ABSOLUTE = re.compile(r"(?:(?<![\w~/.%])|(?<=file://))/(?:[\w.+@-]+/)+(?=[\w.+@-])")
 _DRIVE = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]:(?:\\{1,2}[^\\/\s'\":]+)+(?=\\)")

@@ -88,7 +88,8 @@ def test_held_out_parts_are_disjoint_and_as_large_as_asked(
     assert len(validated) == min(held, limits[1] or held)
     assert len(tested) == min(evaluation, limits[2] or evaluation)
     for chosen, of in ((trained, train), (validated, train), (tested, evaluation)):
-        assert chosen == sorted(set(chosen)) and chosen[0] >= 0 and chosen[-1] < of
+        assert chosen == sorted(set(chosen))
+        assert 0 <= chosen[0] <= chosen[-1] < of
     assert not set(trained) & set(validated)
     assert splits.train.split == splits.validation.split == "train"
     assert splits.tests["toy/numbered"].split == "evaluation"

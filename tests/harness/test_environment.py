@@ -167,13 +167,10 @@ def test_masking_twice_is_masking_once(text: str) -> None:
     assert redact(once) == once
 
 
-def test_long_lines_are_masked_in_reasonable_time() -> None:
-    import time
-
-    began = time.perf_counter()
-    for line in ("a" * 50_000, "a_" * 25_000, "/a" * 25_000, "token" * 10_000, "a:" * 25_000, "'\\" * 25_000, "x-" * 25_000):
-        redact(line)
-    assert time.perf_counter() - began < 5
+@pytest.mark.timeout(20)  # a pattern that is tried at every letter of a long word takes minutes
+@pytest.mark.parametrize("part", ["a", "a_", "x-", "-", "/a", "/", "token", "token_A", "a:", "'\\", "a.b+", "sk-", "bearer "])
+def test_long_lines_are_masked_in_reasonable_time(part: str) -> None:
+    redact(part * 20_000)
 
 
 def test_the_environment_is_an_allow_list(monkeypatch: pytest.MonkeyPatch) -> None:

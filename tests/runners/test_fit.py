@@ -1,0 +1,227 @@
+"""The training loop sees each row once an epoch, keeps the best state, and gives equal bits for equal seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from harness.errors import Diverged
+from harness.random import Streams
+from harness.record import EpochMetrics
+from harness.spec import Training
+from methods.full import Full
+from runners.fit import Fitted, Trainer, _schedule, training_batches
+from tests.methods.attaching import Attached
+from tests.runners.toy import CARD, examples, started, trainer
+
+TRAIN, VALIDATION = examples(32), examples(24, seed=1, offset=32)
+
+
+def without_dropout(attached: Attached) -> Attached:
+    for module in attached.model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    return attached
+
+
+def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@settings(max_examples=50)
+@given(lengths=st.lists(st.integers(1, 200), min_size=1, max_size=700), size=st.integers(1, 20), seed=st.integers(0, 5))
+def test_every_row_comes_once_an_epoch_in_as_few_batches_as_can_be(lengths: list[int], size: int, seed: int) -> None:
+    batches = list(training_batches(np.array(lengths), size, Streams(seed), epoch=1))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert len(batches) == math.ceil(len(lengths) / size)
+    assert sorted(map(len, batches), reverse=True)[:-1] == [size] * (len(batches) - 1)
+
+
+def test_the_order_is_of_the_seed_and_epoch_and_like_lengths_go_together() -> None:
+    lengths = np.random.default_rng(0).integers(5, 128, 640)
+
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        return [rows.tolist() for rows in training_batches(lengths, 16, Streams(seed), epoch)]
+
+    assert order(0, 1) == order(0, 1)
+    assert order(0, 1) != order(0, 2)
+    assert order(0, 1) != order(1, 1)
+    padded = sum(len(rows) * lengths[rows].max() for rows in order(0, 1))
+    assert padded < 1.1 * lengths.sum()
+    longest = [int(lengths[rows].max()) for rows in order(0, 1)]
+    assert longest != sorted(longest) and longest != sorted(longest, reverse=True)  # noqa: PT018  # one claim
+
+
+@pytest.mark.parametrize(("method", "lr"), [("full", 1e-2), ("lora", 1e-2), ("random_mask", 5e-2)])
+def test_the_toy_task_is_learnt_and_the_same_seed_gives_the_same_bits(method: str, lr: float) -> None:
+    runs = []
+    for _ in range(2):
+        attached = started(method)
+        torch.manual_seed(len(runs))  # what went on before in the process is of no matter
+        runs.append(trainer(attached, epochs=10, lr=lr).fit(TRAIN, VALIDATION))
+    assert same(runs[0].state, runs[1].state)
+    assert runs[0].validation == runs[1].validation
+    assert max(epoch.metrics["accuracy"] or 0 for epoch in runs[0].validation) > 0.9
+    assert runs[0].steps == 40
+    assert [epoch.epoch for epoch in runs[0].validation] == list(range(1, 11))
+    assert runs[0].items_per_second and runs[0].tokens_per_second  # noqa: PT018  # both or none
+
+
+def test_the_model_is_left_in_the_state_that_was_chosen() -> None:
+    attached = started("random_mask")
+    job = trainer(attached, epochs=4, lr=3e-2)
+    fitted = job.fit(TRAIN, VALIDATION)
+    assert same(attached.method.state(), fitted.state)
+    assert fitted.best_epoch is not None
+    again = job.evaluator.predict(attached.model, VALIDATION, CARD)
+    assert again.loss == fitted.validation[fitted.best_epoch - 1].validation_loss
+
+
+def test_base_is_validated_once_and_not_trained() -> None:
+    fitted = trainer(started("base")).fit(TRAIN, VALIDATION)
+    assert (fitted.state, fitted.best_epoch, fitted.steps) == ({}, None, 0)
+    assert [(epoch.epoch, epoch.train_loss) for epoch in fitted.validation] == [(0, None)]
+
+
+class Scripted(Trainer):
+    """A trainer whose validations are told in advance."""
+
+    script: Iterator[tuple[float | None, float]]
+
+    def _validate(self, validation: Any, epoch: int, train_loss: float | None, fitted: Fitted) -> EpochMetrics:
+        metric, loss = next(self.script)
+        selectable = self.method.selectable(fitted.steps)
+        return EpochMetrics(
+            epoch=epoch,
+            train_loss=train_loss,
+            validation_loss=loss,
+            metrics={"accuracy": metric},
+            selectable=selectable,
+        )
+
+
+class Late(Full):
+    """A method whose state may be chosen from some step on."""
+
+    first = 0
+
+    def selectable(self, step: int) -> bool:
+        return step >= self.first
+
+
+def chosen(script: list[tuple[float | None, float]], *, higher: bool = True, first: int = 0) -> int | None:
+    attached = started("full")
+    method = Late()
+    method.first = first
+    method.start(attached.model, attached.plan, Streams(0))
+    card = CARD.model_copy(update={"metric": CARD.metric.model_copy(update={"higher_is_better": higher})})
+    job = trainer(attached, card, method, epochs=len(script))
+    scripted = Scripted(job.model, method, card, job.evaluator, job.training, job.streams)
+    object.__setattr__(scripted, "script", iter(script))
+    return scripted.fit(TRAIN, VALIDATION).best_epoch  # 4 steps an epoch
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ([(0.5, 1.0), (0.7, 1.0), (0.6, 0.1)], 2),
+        ([(0.7, 1.0), (0.7, 0.9), (0.7, 0.95)], 2),  # a tie goes to the smaller loss
+        ([(0.7, 0.9), (0.7, 0.9)], 1),  # and a full tie to the earlier epoch
+        ([(None, 0.1), (0.0, 2.0), (None, 0.05)], 2),  # an undefined metric is worse than any number
+        ([(None, 0.3), (None, 0.2)], 2),
+    ],
+)
+def test_the_best_epoch_has_the_best_metric_then_the_smaller_loss(
+    script: list[tuple[float | None, float]], expected: int
+) -> None:
+    assert chosen(script) == expected
+
+
+def test_the_direction_of_the_metric_is_the_cards() -> None:
+    assert chosen([(0.5, 1.0), (0.7, 1.0), (0.6, 0.1)], higher=False) == 1
+
+
+def test_only_selectable_states_are_chosen() -> None:
+    assert chosen([(0.9, 0.1), (0.5, 1.0), (0.6, 1.0)], first=8) == 3
+    with pytest.raises(ValueError, match="Late lets no epoch's state be chosen; allow at least the last"):
+        chosen([(0.9, 0.1), (0.5, 1.0)], first=99)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_as_diverged() -> None:
+    attached = started("full")
+    attached.model.get_parameter("bert.embeddings.LayerNorm.weight").data.fill_(math.nan)
+    with pytest.raises(Diverged, match=r"the loss became nan by step 4 of 8; lower lr \(0.001\)"):
+        trainer(attached).fit(TRAIN, VALIDATION)
+    untrained = started("base")
+    untrained.model.get_parameter("classifier.bias").data.fill_(math.nan)
+    with pytest.raises(Diverged, match="validation loss became nan after epoch 0"):
+        trainer(untrained).fit(TRAIN, VALIDATION)
+
+
+def test_a_rate_that_is_far_too_large_ends_the_run_as_diverged() -> None:
+    with pytest.raises(Diverged, match="lower lr"):
+        trainer(started("full"), optimizer="sgd", lr=1e30, clip=None, epochs=3).fit(TRAIN, VALIDATION)
+
+
+@pytest.mark.parametrize("method", ["full", "random_mask"])
+@pytest.mark.parametrize("parts", [3, 8, 99])
+def test_accumulation_changes_nothing_but_rounding(method: str, parts: int) -> None:
+    whole, split = (
+        trainer(without_dropout(started(method)), accumulation=count, optimizer="sgd", lr=0.1).fit(TRAIN, VALIDATION)
+        for count in (1, parts)
+    )
+    assert whole.steps == split.steps == 8
+    for name, tensor in whole.state.items():
+        torch.testing.assert_close(split.state[name], tensor, rtol=1e-4, atol=1e-6)
+
+
+def test_one_step_of_sgd_is_the_gradient_by_hand_clipped_to_the_norm() -> None:
+    attached = without_dropout(started("head_only"))
+    attached.model.train()
+    before = attached.method.state()
+    batch = trainer(attached).evaluator.protocol.collate(
+        TRAIN, range(32), attached.backbone.tokenizer, torch.device("cpu")
+    )
+    labels = batch.pop("labels").long()
+    nn.functional.cross_entropy(attached.model(**batch).logits, labels).backward()
+    gradients = {name: p.grad.clone() for name, p in attached.method.updated().items() if p.grad is not None}
+    norm = math.sqrt(sum(float(gradient.square().sum()) for gradient in gradients.values()))
+    attached.model.zero_grad(set_to_none=True)
+    values = {"epochs": 1, "batch_size": 32, "optimizer": "sgd", "lr": 0.1, "clip": norm / 2, "schedule": "constant"}
+    fitted = trainer(attached, **values).fit(TRAIN, VALIDATION)
+    for name, gradient in gradients.items():
+        torch.testing.assert_close(fitted.state[name], before[name] - 0.1 * gradient / 2, rtol=1e-4, atol=1e-7)
+
+
+def rates(steps: int, **training: Any) -> list[float]:
+    parameter = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=1.0)
+    schedule = _schedule(optimizer, Training.model_validate(training), steps)
+    found = []
+    for _ in range(steps):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
+
+
+def test_schedules_warm_up_and_fall_as_named() -> None:
+    assert rates(6, schedule="constant", warmup=0.0) == [1.0] * 6
+    assert rates(5, schedule="constant", warmup=0.4) == [0.0, 0.5, 1.0, 1.0, 1.0]
+    assert rates(6, schedule="linear", warmup=0.3) == pytest.approx([0, 0.5, 1, 0.75, 0.5, 0.25])
+    assert rates(4, schedule="cosine", warmup=0.0) == pytest.approx(
+        [1, 0.5 + 0.5 * math.cos(math.pi / 4), 0.5, 0.5 - 0.5 * math.cos(math.pi / 4)]
+    )
+
+
+@given(steps=st.integers(1, 50), warmup=st.floats(0, 0.999), schedule=st.sampled_from(["constant", "linear", "cosine"]))
+def test_some_step_has_a_rate_however_short_the_run(steps: int, warmup: float, schedule: str) -> None:
+    assert max(rates(steps, schedule=schedule, warmup=warmup)) > 0

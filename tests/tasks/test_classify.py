@@ -1,0 +1,179 @@
+"""Classify encodes rows as its card says, refuses what does not fit by name, and its losses are the textbook's."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from transformers import BertTokenizer
+
+from harness.backbone import load_tokenizer, locate
+from harness.data import DataSource, Part
+from harness.errors import MissingPrerequisite, NotApplicable
+from harness.task import Split, Task, TaskCard
+from tasks.protocols import classify
+
+CPU = torch.device("cpu")
+FACTS: dict[str, Any] = {
+    "name": "toy/rows",
+    "title": "Toy",
+    "paper": "none",
+    "url": "",
+    "year": 2025,
+    "licence": "none",
+    "version": 1,
+    "source": {},
+    "sizes": {"train": 3, "evaluation": 3},
+    "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5, "ceiling": 1.0},
+    "protocols": ("classify",),
+}
+CLASSES: dict[str, Any] = {"columns": {"text": "s", "label": "y"}, "labels": ("a", "b", "c")}
+PAIRS: dict[str, Any] = {"columns": {"text": "s", "text_pair": "t", "label": "y"}, "labels": ("a", "b", "c")}
+REGRESSION: dict[str, Any] = {"columns": {"text": "s", "label": "y"}, "label_range": (0.0, 5.0)}
+TOKENIZER = load_tokenizer(locate("tiny:bert"))
+
+
+class Rows(Task):
+    """A task with the rows it is given."""
+
+    def __init__(self, facts: dict[str, Any], rows: dict[str, list[Any]]) -> None:
+        super().__init__(TaskCard.model_validate(FACTS | facts))
+        self.rows = rows
+
+    def table(self, split: Split) -> pa.Table:
+        return pa.table(self.rows)
+
+
+def part(facts: dict[str, Any], rows: dict[str, list[Any]], indices: list[int] | None = None) -> Part:
+    chosen = None if indices is None else np.array(indices, dtype=np.int64)
+    return Part(Rows(facts, rows), "train", DataSource(), chosen)
+
+
+def card(facts: dict[str, Any]) -> TaskCard:
+    return TaskCard.model_validate(FACTS | facts)
+
+
+def test_rows_keep_their_order_labels_and_names() -> None:
+    rows = {"s": ["abc", "d", "ef", "unused"], "y": [2, 0, 1, 0], "other": [None] * 4}
+    examples = classify.encode(part(CLASSES, rows, [0, 1, 2]), TOKENIZER, 16)
+    assert examples.item_ids == ("train:0", "train:1", "train:2")
+    assert examples.labels.tolist() == [2, 0, 1]
+    assert examples.lengths.tolist() == [5, 3, 4]  # <s>, the bytes, </s>
+    assert TOKENIZER.decode(examples.inputs[2]["input_ids"]) == "<s>ef</s>"
+    assert (len(examples), examples.truncated) == (3, 0)
+
+
+def test_texts_are_cut_the_longer_of_a_pair_first_and_counted() -> None:
+    rows = {"s": ["a" * 30, "a", "abcd"], "t": ["bb", "bb", "c" * 30], "y": [0, 1, 2]}
+    examples = classify.encode(part(PAIRS, rows), TOKENIZER, 12)
+    texts = [TOKENIZER.decode(one["input_ids"]) for one in examples.inputs]
+    assert texts == ["<s>aaaaaaa</s>bb</s>", "<s>a</s>bb</s>", "<s>abcd</s>ccccc</s>"]
+    assert examples.truncated == 2
+    exact = classify.encode(part(CLASSES, {"s": ["a" * 10], "y": [0]}), TOKENIZER, 12)
+    assert (exact.truncated, exact.lengths.tolist()) == (0, [12])
+
+
+def test_a_pair_tells_its_two_texts_apart_where_the_backbone_does(tmp_path: Any) -> None:
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]))
+    tokenizer = BertTokenizer(str(tmp_path / "vocab.txt"))
+    examples = classify.encode(part(PAIRS, {"s": ["a a", "a"], "t": ["b", "b"], "y": [0, 1]}), tokenizer, 12)
+    batch = classify.collate(examples, [0, 1], tokenizer, CPU)
+    assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 0]]
+
+
+@given(texts=st.lists(st.text("xyz ", max_size=20), min_size=1, max_size=6), data=st.data())
+def test_a_batch_is_padded_to_its_longest_row_and_masks_the_padding(texts: list[str], data: st.DataObject) -> None:
+    examples = classify.encode(part(CLASSES, {"s": texts, "y": [0] * len(texts)}), TOKENIZER, 16)
+    chosen = data.draw(st.lists(st.sampled_from(range(len(texts))), min_size=1))
+    batch = classify.collate(examples, chosen, TOKENIZER, CPU)
+    assert batch["input_ids"].shape == (len(chosen), examples.lengths[chosen].max())
+    assert batch["attention_mask"].sum(dim=1).tolist() == examples.lengths[chosen].tolist()
+    for row, ids, mask in zip(chosen, batch["input_ids"], batch["attention_mask"], strict=True):
+        assert ids[mask.bool()].tolist() == examples.inputs[row]["input_ids"]
+        assert (ids[~mask.bool()] == TOKENIZER.pad_token_id).all()
+
+
+@pytest.mark.parametrize(
+    ("facts", "rows", "message"),
+    [
+        (CLASSES, {"s": ["x"], "label": [0]}, r"toy/rows \(train\) has no column y; it has s, label"),
+        (CLASSES, {"s": [], "y": []}, r"toy/rows \(train\) has no rows; raise sizes"),
+        (CLASSES, {"s": ["x", "y"], "y": [0, 3]}, "has 1 labels outside 0 to 2, such as 3"),
+        (CLASSES, {"s": ["x", "y"], "y": [-1, -1]}, "such as -1; -1 marks labels that are not public"),
+        (CLASSES, {"s": ["x", "y"], "y": [0, None]}, "labels that are no numbers, such as None"),
+        (CLASSES, {"s": ["x"], "y": ["a"]}, "labels that are no numbers, such as 'a'"),
+        (REGRESSION, {"s": ["x", "y"], "y": [5.0, 5.5]}, "has 1 labels outside 0.0 to 5.0, such as 5.5"),
+        (REGRESSION, {"s": ["x", "y"], "y": [5.0, math.nan]}, "has 1 labels outside 0.0 to 5.0, such as nan"),
+    ],
+)
+def test_rows_that_do_not_fit_the_card_are_refused(
+    facts: dict[str, Any], rows: dict[str, list[Any]], message: str
+) -> None:
+    with pytest.raises(MissingPrerequisite, match=message):
+        classify.encode(part(facts, rows), TOKENIZER, 16)
+
+
+def test_the_limits_of_a_range_belong_to_it() -> None:
+    examples = classify.encode(part(REGRESSION, {"s": ["x", "y"], "y": [0.0, 5.0]}), TOKENIZER, 16)
+    assert examples.labels.tolist() == [0.0, 5.0]
+
+
+def test_the_loss_is_cross_entropy_or_squared_error_by_hand() -> None:
+    logits = torch.tensor([[math.log(2.0), 0.0, 0.0], [0.0, 0.0, math.log(6.0)]])
+    expected = (math.log(4 / 2) + math.log(8 / 6)) / 2
+    labels = torch.tensor([0.0, 2.0], dtype=torch.float64)
+    assert classify.loss_of(logits, labels, card(CLASSES)).item() == pytest.approx(expected)
+    assert classify.loss_of(torch.tensor([[1.0], [4.0]]), labels, card(REGRESSION)).item() == pytest.approx(2.5)
+
+
+class Fixed(torch.nn.Module):
+    """A model whose logits are what it was given."""
+
+    def __init__(self, logits: list[list[float]]) -> None:
+        super().__init__()
+        self.logits = torch.tensor(logits, dtype=torch.bfloat16)
+
+    def forward(self, input_ids: torch.Tensor) -> Fixed:
+        return self
+
+
+def test_predictions_are_the_largest_class_or_the_clipped_value() -> None:
+    batch = {"input_ids": torch.zeros(3, 1), "labels": torch.tensor([0.0, 2.0, 1.0], dtype=torch.float64)}
+    values, _ = classify.predict(Fixed([[3, 1, 2], [0, 1, 2], [0, 1, 0]]), batch, card(CLASSES))
+    assert values.tolist() == [0, 2, 1]
+    values, loss = classify.predict(Fixed([[-1.0], [2.5], [7.0]]), batch, card(REGRESSION))
+    assert values.tolist() == [0.0, 2.5, 5.0]
+    assert loss.item() == pytest.approx((1 + 0.25 + 36) / 3), "the loss is that of what the model said, not clipped"
+    assert loss.dtype == torch.float32
+
+
+def test_the_head_has_the_shape_of_the_task() -> None:
+    for facts, outputs in ((CLASSES, 3), (REGRESSION, 1)):
+        model, head = classify.build(locate("tiny:bert"), card(facts), meta=True)
+        assert model.get_parameter("classifier.weight").shape == (outputs, 32)
+        assert head == {"classifier.weight", "classifier.bias"}
+
+
+def test_a_backbone_that_reads_no_text_does_not_apply() -> None:
+    with pytest.raises(NotApplicable, match="needs a backbone that reads text; vision came"):
+        classify.build(locate("tiny:vit"), card(CLASSES))
+
+
+@pytest.mark.parametrize("architecture", ["gpt2", "llama", "opt"])
+def test_a_decoder_predicts_from_its_last_token_whatever_the_padding(architecture: str) -> None:
+    loaded = classify.load(locate(f"tiny:{architecture}"), card(CLASSES))
+    loaded.model.eval()
+    examples = classify.encode(part(CLASSES, {"s": ["abc", "abcdefghijkl"], "y": [0, 1]}), loaded.tokenizer, 16)
+    outputs = []
+    for rows in ([0], [0, 1]):
+        batch = classify.collate(examples, rows, loaded.tokenizer, CPU)
+        batch.pop("labels")
+        with torch.no_grad():
+            outputs.append(loaded.model(**batch).logits[0])
+    torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-4, atol=1e-5)
