@@ -145,15 +145,12 @@ def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: st
     _check_spec(spec, source)
     import torch
 
-    from runners.execute import Warm
+    from runners.warm import Warm
     from runners.worker import run_one
 
     torch.set_num_threads(spec.threads)
     warm = Warm(source, _device(device))
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PermissionError(f"the folder {out} cannot be written ({error.strerror}); choose another") from error
+    _make_folder(out)
     record, folder, _ = run_one(spec, out, warm, None, "final", lambda event: None)
     return record, folder
 
@@ -174,10 +171,12 @@ def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
 
     Raises:
         MissingPrerequisite: if a folder is not there.
+        PermissionError: if ``out`` cannot be written.
     """
     from leaderboard.page import build_board as build
 
     loaded = load_records(folders)
+    _make_folder(Path(out))
     return build([Path(folder) for folder in folders], Path(out), stale_runs(run.record for run in loaded.runs))
 
 
@@ -206,8 +205,17 @@ def run_statuses(plan: Plan) -> dict[Status | str, int]:
     return counts
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionError(f"the folder {folder} cannot be written ({error.strerror}); choose another") from error
+
+
 def _check_spec(spec: Spec, source: DataSource) -> None:
-    registry.find("method", spec.method)
+    pinned = registry.find("method", spec.method).card.get("targets")
+    if pinned and spec.targets != pinned:
+        raise BadSuite(f"method {spec.method!r} always has targets {pinned!r}; {spec.targets!r} came")
     for name in (spec.train, *spec.score):
         card = registry.load_task(name).card
         if spec.protocol not in card.protocols:

@@ -86,7 +86,7 @@ def locate(reference: str) -> BackboneFiles:
             f"name the folder of a transformers model in safetensors form"
         )
     kind = _kind(str(json.loads(config.read_text(encoding="utf-8"))["model_type"]))
-    return BackboneFiles(reference, folder, kind, _digest([config, *weights, *sorted(folder.glob("tokenizer.json"))]))
+    return BackboneFiles(reference, folder, kind, _digest([config, *weights, *_tokenizer_files(folder)]))
 
 
 class Backbone:
@@ -239,6 +239,11 @@ def _pristine(model: nn.Module, head: frozenset[str], files: BackboneFiles) -> d
         same = found is not None and found.dtype == parameter.dtype and torch.equal(found, parameter)
         pristine[name] = found if same and found is not None else parameter.detach().clone()
     return pristine
+
+
+def _tokenizer_files(folder: Path) -> list[Path]:
+    patterns = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
+    return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 
 def _path(rest: str) -> Path:

@@ -19,7 +19,7 @@ from harness.backbone import BackboneFiles
 from harness.data import DataSource
 from harness.spec import Spec
 
-ROOTS = ("runners.fit", "runners.score", "harness.metric", "harness.data")
+ROOTS = ("runners.prepare", "runners.fit", "runners.score", "harness.metric", "harness.data")
 NEUTRAL = frozenset({"harness.errors", "harness.record", "harness.registry"})
 """Imported by what computes, but cannot change a number: a new field of the record keeps old records fresh."""
 

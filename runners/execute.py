@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,19 @@ import torch
 from pydantic import JsonValue
 
 from harness import data, provenance, registry
-from harness.backbone import Backbone, BackboneFiles, locate
-from harness.data import DataSource, Part
-from harness.errors import NotApplicable
+from harness.backbone import Backbone
+from harness.data import Part
 from harness.method import Method, Plan
-from harness.protocol import Examples, Protocol, load_protocol
+from harness.protocol import Protocol, load_protocol
 from harness.random import Streams
 from harness.record import Cost, Counts, Digests, EpochMetrics, TaskScore
 from harness.spec import Spec
-from harness.targets import backbone_parameters, resolve
 from runners.fit import Fitted, Report, Trainer
+from runners.prepare import attach, frozen_dtype, max_length
+from runners.prepare import splits as divide
 from runners.score import Evaluator, score
+from runners.warm import Warm
 
-KEPT_BACKBONES = 2
 KEPT_SHARE = 0.05
 """Trained parts of finals are kept when they are under this share of N."""
 
@@ -75,47 +74,6 @@ class Outcome:
         )
 
 
-@dataclass
-class Warm:
-    """What a worker keeps between runs: loaded backbones (the last few) and encoded rows."""
-
-    source: DataSource
-    device: str
-    backbones: dict[str, Backbone] = field(default_factory=dict)
-    examples: dict[str, Examples] = field(default_factory=dict)
-    files: dict[str, BackboneFiles] = field(default_factory=dict)
-
-    def locate(self, reference: str) -> BackboneFiles:
-        """Return the backbone's files; their digest is taken once per worker."""
-        if reference not in self.files:
-            self.files[reference] = locate(reference)
-        return self.files[reference]
-
-    def backbone(self, spec: Spec, protocol: Protocol) -> tuple[str, Backbone]:
-        """Return a loaded backbone with a head for the spec's task, and its key."""
-        files, card = self.locate(spec.backbone), registry.load_task(spec.train).card
-        shape = f"regression{card.label_range}" if card.label_range else str(len(card.labels))
-        key = f"{files.digest}/{spec.protocol}/{shape}/{frozen_dtype(spec, self.device)}"
-        if key not in self.backbones:
-            while len(self.backbones) >= KEPT_BACKBONES:
-                del self.backbones[next(iter(self.backbones))]
-            loaded = protocol.load(files, card)
-            loaded.place(self.device, frozen_dtype(spec, self.device))
-            self.backbones[key] = loaded
-        return key, self.backbones[key]
-
-    def encoded(self, part: Part, protocol: Protocol, backbone: Backbone, spec: Spec) -> Examples:
-        """Return the encoded rows of a part."""
-        if part.sealed:
-            part.raw()  # raises: a cache must not unseal what a trial may not read
-        length = _max_length(spec, backbone)
-        task = f"{part.task.card.name}@{part.task.card.version}"
-        key = f"{task}/{part.key()}/{backbone.files.digest}/{spec.protocol}/{length}"
-        if key not in self.examples:
-            self.examples[key] = protocol.encode(part, backbone.tokenizer, length)
-        return self.examples[key]
-
-
 def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", report: Report = lambda event: None) -> None:
     """Run ``spec`` and fill ``outcome``.
 
@@ -131,20 +89,20 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
         key, backbone = warm.backbone(spec, protocol)
         outcome.digests = _digests(spec, warm)
     with outcome.phase("data"):
-        splits = _splits(spec, warm.source)
+        splits = divide(spec, warm.source)
         train = warm.encoded(splits.train, protocol, backbone, spec)
         validation = warm.encoded(splits.validation, protocol, backbone, spec)
         outcome.notes += tuple(
-            f"{rows.truncated} of {len(rows)} {name} texts were cut at {_max_length(spec, backbone)} tokens"
+            f"{rows.truncated} of {len(rows)} {name} texts were cut at {max_length(spec, backbone)} tokens"
             for name, rows in (("training", train), ("validation", validation))
             if rows.truncated
         )
     evaluator = Evaluator(protocol, backbone.tokenizer, torch.device(warm.device), frozen_dtype(spec, warm.device))
     try:
         with outcome.phase("attach"):
-            method, plan = _attach(spec, backbone, len(train))
+            method, plan = attach(spec, backbone, len(train))
             outcome.method_config = method.config.model_dump(mode="json")
-            outcome.counts = _counts(method, backbone)
+            outcome.counts = _counts(method, plan)
             assert outcome.counts.trained == method.count(backbone.model, plan), "count differs from the formula"
         if spec.training.gradient_checkpointing:
             backbone.model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
@@ -175,88 +133,14 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
             warm.backbones.pop(key, None)
 
 
-def applicable(spec: Spec, files: BackboneFiles) -> None:
-    """Find out, from shapes alone, that a spec makes sense, before any work is done.
-
-    Raises:
-        NotApplicable: with the reason.
-        ValueError: for values that the method refuses, by name.
-    """
-    task = registry.load_task(spec.train)
-    model, head = _shapes(files, spec.protocol, spec.train)
-    for name in spec.score:
-        hidden = registry.load_task(name).card.hidden_labels
-        if hidden and spec.purpose == "final":
-            raise NotApplicable(f"{name} cannot be scored here: {hidden}")
-    targets = resolve(model, spec.targets, head)
-    if spec.targets not in ("all", "none") and task.card.name and not targets.tensors:
-        raise NotApplicable(f"targets {spec.targets!r} name nothing in {spec.backbone}")
-    method, plan = _configured(spec, model, head)
-    method.count(model, plan)
-
-
-def frozen_dtype(spec: Spec, device: str) -> torch.dtype:
-    """Return the type of the frozen weights: bf16 on a GPU and fp32 elsewhere, unless the spec says."""
-    if spec.training.dtype == "auto":
-        return torch.bfloat16 if device.startswith("cuda") else torch.float32
-    return torch.bfloat16 if spec.training.dtype == "bfloat16" else torch.float32
-
-
-@cache
-def _shapes(files: BackboneFiles, protocol: str, train: str) -> tuple[torch.nn.Module, frozenset[str]]:
-    return load_protocol(protocol).build(files, registry.load_task(train).card, meta=True)
-
-
-def _configured(
-    spec: Spec, model: torch.nn.Module, head: frozenset[str], steps: Mapping[str, int] | None = None
-) -> tuple[Method, Plan]:
-    """Return the spec's method with its values validated and its budget solved, and the plan for ``attach``."""
-    kind = registry.load_method(spec.method)
-    total = sum(parameter.numel() for parameter in backbone_parameters(model, head).values())
-    plan = Plan(
-        targets=resolve(model, spec.targets, head),
-        head=head,
-        total=total,
-        budget=spec.budget.scalars(total) if spec.budget else None,
-        **(steps or {}),
-    )
-    method = kind(kind.Config.model_validate(spec.values))
-    return (kind(method.solve(model, plan)) if spec.budget else method), plan
-
-
-def _attach(spec: Spec, backbone: Backbone, num_rows: int) -> tuple[Method, Plan]:
-    streams, training = Streams(spec.seed), spec.training
-    backbone.initialise_head(streams.integer("init", "head"))
-    steps = {
-        "total_steps": training.epochs * -(-num_rows // training.batch_size),
-        "epochs": training.epochs,
-        "batch_size": training.batch_size,
-    }
-    method, plan = _configured(spec, backbone.model, backbone.head, steps)
-    method.start(backbone.model, plan, streams)
-    return method, plan
-
-
-def _counts(method: Method, backbone: Backbone) -> Counts:
+def _counts(method: Method, plan: Plan) -> Counts:
     return Counts(
         trained=sum(parameter.numel() for parameter in method.trained().values()),
         head=sum(parameter.numel() for parameter in method.head().values()),
         head_trained=method.trains_head,
-        total=backbone.num_parameters,
+        total=plan.total,
         stored_bits=method.stored_bits(),
         extra_at_inference=method.extra_at_inference(),
-    )
-
-
-def _splits(spec: Spec, source: DataSource) -> data.Splits:
-    return data.split(
-        registry.load_task(spec.train),
-        [registry.load_task(name) for name in spec.score],
-        source,
-        policy=spec.policy,
-        sizes=spec.sizes,
-        data_seed=spec.data_seed,
-        sealed=spec.purpose == "trial",
     )
 
 
@@ -292,14 +176,6 @@ def _digests(spec: Spec, warm: Warm) -> Digests:
         code=code,
         provenance=provenance.provenance_digest(spec, rows, files.digest, code),
     )
-
-
-def _max_length(spec: Spec, backbone: Backbone) -> int:
-    allowed = int(getattr(backbone.model.config, "max_position_embeddings", 10**9))
-    for name, module in backbone.model.named_modules():
-        if name.endswith("position_embeddings") and isinstance(getattr(module, "padding_idx", None), int):
-            allowed -= module.padding_idx + 1  # RoBERTa counts positions from after padding
-    return min(spec.training.max_length, allowed)
 
 
 def _reset_peak(device: str) -> None:

@@ -170,7 +170,7 @@ def stale_reason(record: Record, spec: Spec, source: DataSource, files: Backbone
 
 
 def _from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
-    from runners.execute import applicable
+    from runners.prepare import applicable
 
     try:
         applicable(planned.spec, files)

@@ -40,7 +40,7 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
     Args:
         spec: what to run.
         out: the folder of runs.
-        warm: the worker's ``runners.execute.Warm`` (Any: importing it here would load torch before
+        warm: the worker's ``runners.warm.Warm`` (Any: importing it here would load torch before
             the thread count is set).
         suite: the suite that asked.
         keep: ``none``, ``final`` or ``all``.
@@ -90,13 +90,15 @@ def main() -> NoReturn:
         except OSError:  # must not become the record of the run that reports
             _leave()
 
+    from harness.data import DataSource
+
+    source = DataSource.of(options.mirror)
     import torch
 
-    from harness.data import DataSource
-    from runners.execute import Warm
+    from runners.warm import Warm
 
     torch.set_num_threads(options.threads)
-    warm = Warm(DataSource.of(options.mirror), options.device)
+    warm = Warm(source, options.device)
     report({"type": "ready"})
     while True:
         spec = Spec.model_validate_json(jobs.get())

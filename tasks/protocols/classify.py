@@ -89,6 +89,13 @@ def encode(part: Part, tokenizer: Any, max_length: int) -> Examples:
     rows = table.take(chosen)
     fields = {field: rows.column(column).to_pylist() for field, column in card.columns.items()}
     labels = _labels(card, part.split, fields["label"])
+    for field in ("text", "text_pair"):
+        wrong = [row for row, text in zip(chosen, fields.get(field, ()), strict=False) if not isinstance(text, str)]
+        if wrong:
+            raise MissingPrerequisite(
+                f"{card.name} ({part.split}) has {len(wrong)} rows without a text in column {card.columns[field]}, "
+                f"such as row {wrong[0]}; mend the data"
+            )
     texts = [fields["text"]] if "text_pair" not in fields else [fields["text"], fields["text_pair"]]
     full = tokenizer(*texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
     cut = tokenizer(*texts, truncation="longest_first", max_length=max_length)

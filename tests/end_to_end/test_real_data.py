@@ -1,4 +1,4 @@
-"""What must hold on real rows with the real small backbone: the loop can learn, and the committed evidence says what we say."""
+"""What must hold on real rows with the real small backbone: the loop learns, and the evidence says what we say."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ import os
 import string
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.environment import LIBRARIES, MASK, ROOT, describe, limit_threads, redact
@@ -69,6 +69,7 @@ HARMLESS = [
 
 
 @pytest.mark.parametrize("shape", KEYS.values(), ids=KEYS.keys())
+@settings(max_examples=20)
 @given(secret=random)
 def test_keys_are_masked_wherever_they_stand(shape: str, secret: str) -> None:
     key = shape.format(secret)
@@ -78,6 +79,7 @@ def test_keys_are_masked_wherever_they_stand(shape: str, secret: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS.values(), ids=FORMS.keys())
+@settings(max_examples=20)
 @given(secret=random)
 def test_named_secrets_and_credentials_are_masked(form: str, secret: str) -> None:
     masked = redact(f"before {form.format(secret)} after")
@@ -168,7 +170,9 @@ def test_masking_twice_is_masking_once(text: str) -> None:
 
 
 @pytest.mark.timeout(20)  # a pattern that is tried at every letter of a long word takes minutes
-@pytest.mark.parametrize("part", ["a", "a_", "x-", "-", "/a", "/", "token", "token_A", "a:", "'\\", "a.b+", "sk-", "bearer "])
+@pytest.mark.parametrize(
+    "part", ["a", "a_", "x-", "-", "/a", "/", "token", "token_A", "a:", "'\\", "a.b+", "sk-", "bearer "]
+)
 def test_long_lines_are_masked_in_reasonable_time(part: str) -> None:
     redact(part * 20_000)
 

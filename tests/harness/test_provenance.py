@@ -102,7 +102,7 @@ def test_the_closure_holds_what_computes() -> None:
 
 
 def test_what_only_reports_is_neutral() -> None:
-    assert provenance.NEUTRAL == {"harness.errors", "harness.record", "harness.registry"}
+    assert {"harness.errors", "harness.record", "harness.registry"} == provenance.NEUTRAL
 
 
 def changed_digest(monkeypatch: pytest.MonkeyPatch, module: str, question: Spec) -> bool:

@@ -120,7 +120,10 @@ def test_a_wrong_task_card_is_named_when_it_is_used(site: Path) -> None:
 @pytest.mark.parametrize("name", ["lora", "theirs"])
 def test_a_name_that_two_have_is_refused_naming_both(site: Path, name: str) -> None:
     write_distribution(site)
-    other = {"other/__init__.py": "", "other/method.py": FILES["their_plugin/method.py"].replace('"theirs"', f'"{name}"')}
+    other = {
+        "other/__init__.py": "",
+        "other/method.py": FILES["their_plugin/method.py"].replace('"theirs"', f'"{name}"'),
+    }
     write_distribution(site, other, {"paretune.methods": "other.method"}, "other-plugin")
     forget()
     with pytest.raises(MissingPrerequisite, match=f"method '{name}' is registered twice.*other-plugin.*rename one"):

@@ -390,7 +390,9 @@ def test_a_percentage_is_the_share_that_it_says(percentage: object) -> None:
         st.integers(max_value=0),
         st.floats(max_value=0),
         st.floats(min_value=1, exclude_min=True, allow_infinity=False).filter(lambda number: number % 1),
-        st.sampled_from([math.nan, math.inf, None, True, False, "", "%", "0%", "100.1%", "-1%", "nan", "inf", "1e999%"]),
+        st.sampled_from(
+            [math.nan, math.inf, None, True, False, "", "%", "0%", "100.1%", "-1%", "nan", "inf", "1e999%"]
+        ),
         st.text(alphabet="abcxyz ,;%()"),
         st.lists(st.integers()),
     )
@@ -403,6 +405,7 @@ def test_anything_else_is_out_of_range(value: object) -> None:
 @given(st.text())
 def test_any_text_is_a_budget_or_refused_by_name(text: str) -> None:
     try:
-        assert isinstance(parse_budget(text), Budget)
+        message = str(parse_budget(text))
     except ValueError as error:
-        assert "is out of range; allowed are" in str(error)
+        message = str(error)
+    assert "is out of range; allowed are" in message or message[0].isdigit()

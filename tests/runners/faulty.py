@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ GATE = "PARETUNE_TEST_GATE"
 """Names a file; the method ``waiting`` goes on when it is removed."""
 SECRET = "Kq7vXw2LmZ94Tt0B"
 """The value of a variable whose name says that it is a token."""
-HEAD = '''
+HEAD = """
 import os, resource, subprocess, sys, time
 
 import torch
@@ -38,7 +38,7 @@ class Faulty(Method):
 
 
 METHOD = Faulty
-'''
+"""
 BODIES = {
     "waiting": """
     def after_step(self, step):
@@ -177,14 +177,29 @@ def write_suite(path: Path, methods: list[Any], **changes: Any) -> Path:
     return path
 
 
-def run_here(out: Path, method: Any, keep: str = "final", warm: Any = None, **changes: Any) -> tuple[Record, Path, bool]:
+def run_here(
+    out: Path, method: Any, keep: str = "final", warm: Any = None, **changes: Any
+) -> tuple[Record, Path, bool]:
     """Run one method in this process as a worker does."""
-    from runners.execute import Warm
+    from runners.warm import Warm
     from runners.worker import run_one
 
     (spec,) = expand(suite([method], **changes)).specs
     out.mkdir(exist_ok=True)
-    return run_one(spec, out, warm or Warm(DataSource(), "cpu"), "faults", keep, lambda event: None)
+    with printing_as_a_worker():
+        return run_one(spec, out, warm or Warm(DataSource(), "cpu"), "faults", keep, lambda event: None)
+
+
+@contextmanager
+def printing_as_a_worker() -> Iterator[None]:
+    """Let what Python prints go to the descriptors of this process, and not to pytest's own streams."""
+    with (
+        open(1, "w", buffering=1, closefd=False) as out,
+        open(2, "w", buffering=1, closefd=False) as errors,
+        redirect_stdout(out),
+        redirect_stderr(errors),
+    ):
+        yield
 
 
 def answer(record: Record) -> Mapping[str, Any]:

@@ -15,8 +15,10 @@ from harness.data import DataSource, SealedSplit
 from harness.errors import Diverged, NotApplicable
 from harness.protocol import load_protocol
 from harness.spec import Spec
-from runners import execute as module
-from runners.execute import Outcome, Warm, applicable, execute
+from runners import prepare
+from runners.execute import Outcome, execute
+from runners.prepare import applicable
+from runners.warm import Warm
 from tests.methods.attaching import targets_of
 
 TASK = "embedded/agreement"
@@ -154,8 +156,8 @@ def test_rows_cached_by_a_final_stay_sealed_for_a_trial() -> None:
     run(asked, warm)
     protocol = load_protocol("classify")
     _, backbone = warm.backbone(asked, protocol)
-    sealed = module._splits(asked.model_copy(update={"purpose": "trial"}), warm.source).tests[TASK]
-    opened = module._splits(asked, warm.source).tests[TASK]
+    sealed = prepare.splits(asked.model_copy(update={"purpose": "trial"}), warm.source).tests[TASK]
+    opened = prepare.splits(asked, warm.source).tests[TASK]
     assert sealed.key() == opened.key(), "the cache knows these rows"
     with pytest.raises(SealedSplit):
         warm.encoded(sealed, protocol, backbone, asked)
@@ -193,7 +195,7 @@ def test_texts_are_cut_at_what_the_backbone_has_positions_for() -> None:
     for backbone, allowed in (("tiny:bert", 160), ("tiny:roberta", 159), ("tiny:opt", 160)):
         asked = spec("base", backbone, training={"max_length": 400})
         _, loaded = fresh().backbone(asked, load_protocol("classify"))
-        assert module._max_length(asked, loaded) == allowed
+        assert prepare.max_length(asked, loaded) == allowed
         ids = torch.full((1, allowed), 7)
         loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids))
     notes = run(spec("base", training={"max_length": 12})).notes

@@ -1,0 +1,55 @@
+"""Warm: what a worker keeps between runs, so that the next one starts at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from harness import registry
+from harness.backbone import Backbone, BackboneFiles, locate
+from harness.data import DataSource, Part
+from harness.protocol import Examples, Protocol
+from harness.spec import Spec
+from runners.prepare import frozen_dtype, max_length
+
+KEPT_BACKBONES = 2
+
+
+@dataclass
+class Warm:
+    """What a worker keeps between runs: loaded backbones (the last few) and encoded rows."""
+
+    source: DataSource
+    device: str
+    backbones: dict[str, Backbone] = field(default_factory=dict)
+    examples: dict[str, Examples] = field(default_factory=dict)
+    files: dict[str, BackboneFiles] = field(default_factory=dict)
+
+    def locate(self, reference: str) -> BackboneFiles:
+        """Return the backbone's files; their digest is taken once per worker."""
+        if reference not in self.files:
+            self.files[reference] = locate(reference)
+        return self.files[reference]
+
+    def backbone(self, spec: Spec, protocol: Protocol) -> tuple[str, Backbone]:
+        """Return a loaded backbone with a head for the spec's task, and its key."""
+        files, card = self.locate(spec.backbone), registry.load_task(spec.train).card
+        shape = f"regression{card.label_range}" if card.label_range else str(len(card.labels))
+        key = f"{files.digest}/{spec.protocol}/{shape}/{frozen_dtype(spec, self.device)}"
+        if key not in self.backbones:
+            while len(self.backbones) >= KEPT_BACKBONES:
+                del self.backbones[next(iter(self.backbones))]
+            loaded = protocol.load(files, card)
+            loaded.place(self.device, frozen_dtype(spec, self.device))
+            self.backbones[key] = loaded
+        return key, self.backbones[key]
+
+    def encoded(self, part: Part, protocol: Protocol, backbone: Backbone, spec: Spec) -> Examples:
+        """Return the encoded rows of a part."""
+        if part.sealed:
+            part.raw()  # raises: a cache must not unseal what a trial may not read
+        length = max_length(spec, backbone)
+        task = f"{part.task.card.name}@{part.task.card.version}"
+        key = f"{task}/{part.key()}/{backbone.files.digest}/{spec.protocol}/{length}"
+        if key not in self.examples:
+            self.examples[key] = protocol.encode(part, backbone.tokenizer, length)
+        return self.examples[key]
