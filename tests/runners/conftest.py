@@ -48,4 +48,3 @@ def warm() -> Any:
     from runners.execute import Warm
 
     return Warm(DataSource(), "cpu")
-
