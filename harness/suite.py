@@ -323,30 +323,9 @@ def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, bud
 
 def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
     for method in suite.methods:
-        knob = registry.find("method", method.name, suite.name).card.get("budget")
-        if any(method.budgets) and not knob:
-            raise BadSuite(f"{suite.name}: method {method.name!r} has one size and takes no budget; leave budget out")
-        if any(method.budgets) and knob in method.values:
-            raise BadSuite(f"{suite.name}: {method.name!r} has a budget, which sets {knob}; give one of the two")
+        _check_method(suite, method)
     for task in suite.tasks:
-        for name in (task.train, *task.score):
-            card_of = registry.load_task(registry.find("task", name, suite.name).name).card
-            if suite.protocol and suite.protocol not in card_of.protocols:
-                raise UnknownName("protocol", suite.protocol, card_of.protocols, name)
-        trained = registry.load_task(task.train).card
-        if trained.score_only_with:
-            raise BadSuite(
-                f"{suite.name}: {task.train} has no training split; "
-                f"write {{train: {trained.score_only_with}, score: [{task.train}]}}"
-            )
-        for name in task.score:
-            card_of = registry.load_task(name).card
-            if trained.protocols[0] not in card_of.protocols and not suite.protocol:
-                raise UnknownName("protocol", trained.protocols[0], card_of.protocols, f"{name}, as {task.train} has")
-            if (card_of.labels, card_of.label_range) != (trained.labels, trained.label_range):
-                raise BadSuite(
-                    f"{suite.name}: a model trained on {task.train} cannot be scored on {name}: their labels differ"
-                )
+        _check_task(suite, task)
     if isinstance(suite.targets, str) and suite.targets not in TARGETS:
         raise UnknownName(
             "targets", suite.targets, TARGETS, f"{suite.name}; or give a list of patterns of module names"
@@ -365,6 +344,33 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
     for key, value in only:
         if key in known and value not in known[key]:
             raise UnknownName(key, value, known[key], f"suite {suite.name}")
+
+
+def _check_method(suite: Suite, method: MethodEntry) -> None:
+    knob = registry.find("method", method.name, suite.name).card.get("budget")
+    if any(method.budgets) and not knob:
+        raise BadSuite(f"{suite.name}: method {method.name!r} has one size and takes no budget; leave budget out")
+    if any(method.budgets) and knob in method.values:
+        raise BadSuite(f"{suite.name}: {method.name!r} has a budget, which sets {knob}; give one of the two")
+
+
+def _check_task(suite: Suite, task: TaskEntry) -> None:
+    trained, *scored = (
+        registry.load_task(registry.find("task", name, suite.name).name).card for name in (task.train, *task.score)
+    )
+    if trained.score_only_with:
+        raise BadSuite(
+            f"{suite.name}: {task.train} has no training split; "
+            f"write {{train: {trained.score_only_with}, score: [{task.train}]}}"
+        )
+    protocol = suite.protocol or trained.protocols[0]
+    for card in (trained, *scored):
+        if protocol not in card.protocols:
+            raise UnknownName("protocol", protocol, card.protocols, card.name)
+        if (card.labels, card.label_range) != (trained.labels, trained.label_range):
+            raise BadSuite(
+                f"{suite.name}: a model trained on {task.train} cannot be scored on {card.name}: their labels differ"
+            )
 
 
 def _passes(spec: Spec, only: Sequence[Filter]) -> bool:

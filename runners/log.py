@@ -48,6 +48,12 @@ class Log:
         self._ended.set()
         self._thread.join()
 
+    def add(self, text: str) -> None:
+        """Add text of our own after what was printed so far, even where a method closed or replaced the streams."""
+        _flush()
+        with suppress(OSError), open(2, "wb", closefd=False) as stream:
+            stream.write(text.encode(errors="replace"))
+
     def _copy(self, read_end: int) -> None:
         decoder, rest, poll = codecs.getincrementaldecoder("utf-8")("replace"), "", select.poll()
         poll.register(read_end, select.POLLIN)

@@ -1,4 +1,4 @@
-"""Prepare: what a run starts from (head, plan, method, splits, types, lengths), all that can move a number beside fit."""
+"""Prepare: what a run starts from (head, plan, method, splits, types, lengths): all that moves a number beside fit."""
 
 from __future__ import annotations
 

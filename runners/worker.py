@@ -59,13 +59,13 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
     run = _Run(attempt, spec, suite, now(), warm.device)
     report({"type": "started", "run_id": spec.run_id, "attempt": attempt.number})
     outcome, error = Outcome(), None
-    with Log(attempt.folder):
+    with Log(attempt.folder) as log:
         try:
             execute(spec, warm, outcome, keep, report)
         except BaseException as problem:  # the worker is where any exception becomes a record, a method's exit too
             error = problem
             if not isinstance(problem, NotApplicable):
-                traceback.print_exc()
+                log.add(traceback.format_exc())
     try:
         record = run.close(outcome, error)
     except Exception as problem:  # a full disk, or a method's numbers that no record can hold

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -174,6 +176,16 @@ def test_every_task_card_is_valid_and_its_metric_known() -> None:
     assert len(entries) >= 14
 
 
+def test_every_package_is_listed_for_the_wheel() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    listed = set(re.findall(r'^    "([a-z.]+)",$', text.partition("\npackages = [")[2].partition("]")[0], re.MULTILINE))
+    made = {label(path.parent).replace("/", ".") for path in sources() if path.name == "__init__.py"}
+    assert listed == made
+    assert {label(path.parent).replace("/", ".") for path in sources()} == made, (
+        "a folder of sources has no __init__.py"
+    )
+
+
 LIGHT = {
     "help": ["--help"],
     "list methods": ["list", "methods"],
@@ -204,6 +216,4 @@ def test_light_commands_load_no_tensor_library(arguments: list[str], tmp_path: P
 
 
 def environment() -> dict[str, str]:
-    import os
-
     return {**os.environ, "PYTHONPATH": str(ROOT)}

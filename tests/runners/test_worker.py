@@ -69,7 +69,7 @@ def test_whatever_a_method_raises_becomes_a_record(
     assert str(Path(__file__).parents[2]) not in text
 
 
-@pytest.mark.parametrize("lr", [1e9, 1e30])
+@pytest.mark.parametrize("lr", [1e20, 1e30])
 def test_a_loss_that_is_no_number_ends_the_attempt_as_diverged(tmp_path: Path, warm: Any, lr: float) -> None:
     record, _, healthy = run_here(tmp_path, "full", warm=warm, training=DIVERGING | {"lr": lr})
     assert (record.status, healthy, record.scores) == ("diverged", True, ())
@@ -118,10 +118,6 @@ def test_an_interrupt_is_recorded_and_raised_again(tmp_path: Path, faulty: Path,
     assert record.error.kind == "interrupted"
 
 
-def test_what_a_method_leaves_running_does_not_hold_the_worker_up(tmp_path: Path, faulty: Path, warm: Any) -> None:
-    assert run_here(tmp_path, "leaves_child", warm=warm)[0].status == "ok"
-
-
 @pytest.mark.parametrize(
     ("keep", "method", "kept"),
     [
@@ -140,15 +136,14 @@ def test_trained_parts_are_kept_as_the_policy_says(
     assert (folder / TRAINED_FILE).exists() is kept
 
 
-def test_a_disk_that_is_full_for_the_items_leaves_a_failed_record(
+def test_a_disk_that_is_full_for_the_results_leaves_a_failed_record(
     tmp_path: Path, faulty: Path, warm: Any, small_files: pytest.MonkeyPatch
 ) -> None:
-    small_files.setenv("PARETUNE_TEST_LIMIT", "6000")
-    sizes = {"train": 8, "validation": 8, "test": 1000}
-    record, folder, healthy = run_here(tmp_path, "fills_disk", warm=warm, sizes=sizes)
+    small_files.setenv("PARETUNE_TEST_LIMIT", "20000")
+    record, folder, healthy = run_here(tmp_path, "fills_disk", "all", warm)
     assert (record.status, healthy) == ("failed", False)
     assert record.error is not None
-    assert record.error.kind == "OSError"
+    assert record.error.kind in ("OSError", "SafetensorError")
     assert {path.name for path in folder.iterdir()} == {STARTED_FILE, LOG_FILE, RECORD_FILE}
     assert read_record(folder / RECORD_FILE) == record
 

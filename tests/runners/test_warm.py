@@ -1,0 +1,39 @@
+"""What a worker keeps between runs saves time and unseals nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.data import SealedSplit
+from harness.protocol import load_protocol
+from runners import prepare
+from tests.runners.specs import TASK, fresh, generated_once, run, spec
+
+rows = generated_once
+
+
+def test_rows_cached_by_a_final_stay_sealed_for_a_trial() -> None:
+    warm, asked = fresh(), spec("base", sizes={"train": 48})
+    run(asked, warm)
+    protocol = load_protocol("classify")
+    _, backbone = warm.backbone(asked, protocol)
+    sealed = prepare.splits(asked.model_copy(update={"purpose": "trial"}), warm.source).tests[TASK]
+    opened = prepare.splits(asked, warm.source).tests[TASK]
+    assert sealed.key() == opened.key(), "the cache knows these rows"
+    with pytest.raises(SealedSplit):
+        warm.encoded(sealed, protocol, backbone, asked)
+
+
+def test_a_backbone_and_its_rows_are_loaded_once() -> None:
+    warm = fresh()
+    run(spec("head_only"), warm)
+    loaded, encoded = list(warm.backbones.values()), list(warm.examples.values())
+    run(spec("full", seed=1), warm)
+    assert [id(one) for one in warm.backbones.values()] == [id(one) for one in loaded]
+    assert [id(one) for one in warm.examples.values()] == [id(one) for one in encoded]
+
+
+def test_the_last_few_backbones_are_kept() -> None:
+    warm, protocol = fresh(), load_protocol("classify")
+    keys = [warm.backbone(spec("base", f"tiny:{name}"), protocol)[0] for name in ("bert", "gpt2", "opt")]
+    assert list(warm.backbones) == keys[1:]
