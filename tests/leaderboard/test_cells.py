@@ -40,6 +40,16 @@ def test_policies_sizes_and_data_seeds_never_share_a_table(tmp_path: Path) -> No
     assert len(sections(tmp_path)) == 4
 
 
+def test_sizes_that_only_differ_between_tasks_share_a_table(tmp_path: Path) -> None:
+    for task, size in ((TASK, 2000), ("glue/rte", 600)):
+        for seed in (0, 1):
+            sizes = {"sizes": {"train": size}}
+            Made(task=task, seed=seed, items={task: answers(50, 10)}, spec=sizes).write(tmp_path)
+    (section,) = sections(tmp_path)
+    assert [column.task for column in section.columns] == ["glue/rte", TASK]
+    assert section.ground.sizes == "differ by task, see the runs"
+
+
 def test_methods_values_budgets_and_targets_are_rows_by_size(tmp_path: Path) -> None:
     Made(method="full", trained=1000, items=ITEMS).write(tmp_path)
     Made(values={"rank": 8}, trained=80, items=ITEMS).write(tmp_path)
