@@ -11,10 +11,10 @@ import importlib.util
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.digest import file_digest
 from harness.errors import MissingPrerequisite, UnknownName
 
 if TYPE_CHECKING:
@@ -59,8 +59,13 @@ class BackboneFiles:
     reference: str
     folder: Path | None
     """Holds config.json, weights and tokenizer; null for a tiny backbone, which is made and not read."""
-    kind: Kind
+    model_type: str
     digest: str
+
+    @property
+    def kind(self) -> Kind:
+        """Return what it reads and writes; imports transformers, which planning a finished suite must not wait for."""
+        return _kind(self.model_type)
 
 
 def locate(reference: str) -> BackboneFiles:
@@ -76,7 +81,7 @@ def locate(reference: str) -> BackboneFiles:
     if scheme == "tiny":
         if rest not in TINY:
             raise UnknownName("backbone", reference, [f"tiny:{name}" for name in TINY])
-        return BackboneFiles(reference, None, _kind(rest), f"tiny:{rest}@{TINY_VERSION}")
+        return BackboneFiles(reference, None, rest, f"tiny:{rest}@{TINY_VERSION}")
     folder = {"path": _path, "package": _package, "hub": _hub}[scheme](rest)
     config = folder / "config.json"
     weights = sorted(folder.glob("*.safetensors"))
@@ -85,8 +90,8 @@ def locate(reference: str) -> BackboneFiles:
             f"{reference} is {folder}, which lacks {'config.json' if not config.is_file() else 'a .safetensors file'}; "
             f"name the folder of a transformers model in safetensors form"
         )
-    kind = _kind(str(json.loads(config.read_text(encoding="utf-8"))["model_type"]))
-    return BackboneFiles(reference, folder, kind, _digest([config, *weights, *_tokenizer_files(folder)]))
+    model_type = str(json.loads(config.read_text(encoding="utf-8"))["model_type"])
+    return BackboneFiles(reference, folder, model_type, _digest([config, *weights, *_tokenizer_files(folder)]))
 
 
 class Backbone:
@@ -297,17 +302,10 @@ def _kind(model_type: str) -> Kind:
     )
 
 
-@cache
-def _file_digest(path: Path, size: int, modified: int) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _digest(paths: list[Path]) -> str:
     total = hashlib.sha256()
     for path in paths:
-        facts = path.stat()
-        total.update(f"{path.name}:{_file_digest(path, facts.st_size, facts.st_mtime_ns)}\n".encode())
+        total.update(f"{path.name}:{file_digest(path)}\n".encode())
     return total.hexdigest()
 
 

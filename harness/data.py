@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness import random
+from harness.digest import file_digest
 from harness.errors import MissingPrerequisite
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class DataSource:
             return f"generated:{task.card.name}@{task.card.version}"
         if not self.mirror:
             return f"hub:{source.hub}/{source.config}/{source.splits[split]}@{source.revision or 'main'}"
-        return str(self._manifest_row(task, split).get("sha256") or _sha256(self._file(task, split)))
+        return str(self._manifest_row(task, split).get("sha256") or file_digest(self._file(task, split)))
 
     def state(self, task: Task, split: Split) -> str:
         """Return how much of the official split is here: one of ``STATES``."""
@@ -114,7 +115,7 @@ class DataSource:
         import pyarrow.parquet as pq
 
         path = self._file(task, split)
-        found = _sha256(path)
+        found = file_digest(path)
         if found != digest:
             raise MissingPrerequisite(
                 f"{path} is not the file that the mirror's MANIFEST.json names: sha256 {digest} expected, "
@@ -247,8 +248,3 @@ def _from_hub(task: Task, split: Split) -> pa.Table:
             f"mirror, and the hub gave {type(error).__name__}: {error}; give --mirror DIR or PARETUNE_MIRROR=DIR"
         ) from error
     return loaded.data.table
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 # Nothing that loads a numerical library: the thread count must be set before.
+from harness.digest import file_digest
 from harness.environment import describe, limit_threads
 from harness.errors import Diverged, NotApplicable
 from harness.record import ITEMS_FILE, RECORD_FILE, TRAINED_FILE, Record, Status, write_once
@@ -183,14 +184,12 @@ class _Run:
 
 
 def _write_items(folder: Path, items: Any) -> str:  # Any: a pyarrow table; see run_one
-    import hashlib
-
     import pyarrow.parquet as pq
 
     partial = folder / f".{ITEMS_FILE}.partial"
     pq.write_table(items, partial, compression="zstd")
     partial.rename(folder / ITEMS_FILE)
-    return hashlib.sha256((folder / ITEMS_FILE).read_bytes()).hexdigest()
+    return file_digest(folder / ITEMS_FILE)
 
 
 def _write_state(folder: Path, state: Mapping[str, Any], spec: Spec) -> None:  # Any: tensors; see run_one

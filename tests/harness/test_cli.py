@@ -90,6 +90,25 @@ def test_plan_shows_each_run_and_takes_a_filter(finished: Finished, tmp_path: Pa
     assert lines[2] == "small: 0 done, 2 todo, 0 stale, 0 not_applicable"
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"methods": [{"lora": {"budget": 1}}]}, r"smallest is \d+ \(rank 1 on targets linear\)"),
+        ({"methods": [{"lora": {"budget": "0.0001%"}}]}, r"smallest is \d+"),
+        ({"methods": [{"random_mask": {"budget": "100%"}}]}, r"largest is \d+ on targets linear"),
+        ({"backbones": ["tiny:vit"]}, "needs a backbone that reads text; vision came"),
+    ],
+)
+def test_a_cell_that_makes_no_sense_is_not_applicable_and_no_crash(
+    tmp_path: Path, changes: dict[str, Any], reason: str
+) -> None:
+    called = call("plan", write_suite(tmp_path, **changes), "--out", tmp_path / "out", "--json")
+    assert called.code == 0
+    planned = json.loads(called.out)
+    assert {run["state"] for run in planned["runs"]} == {"not_applicable"}
+    assert all(re.search(reason, run["reason"]) for run in planned["runs"])
+
+
 def test_status_counts(finished: Finished) -> None:
     assert json.loads(call("status", finished.out, "--json").out) == {
         "runs": {"ok": 2, "not_applicable": 1},
@@ -274,7 +293,6 @@ def test_the_first_answers_come_at_once(words: list[str]) -> None:
     assert best_time(words, enough=0.7) < 0.7
 
 
-@pytest.mark.xfail(strict=True, reason="locating a backbone asks transformers for its kind, which loads torch")
 def test_a_rerun_of_a_finished_suite_loads_no_tensor_library(finished: Finished) -> None:
     """Three seconds are promised for it, most of which a tensor library takes."""
     code = (

@@ -12,6 +12,7 @@ import pytest
 
 from runners.sweep import hold
 from tests.harness.commands import Called, call, no_mirror, record_paths, write_spec, write_suite
+from tests.leaderboard.small_board import write_small_board
 
 __all__ = ["no_mirror"]
 
@@ -163,9 +164,10 @@ def test_a_folder_that_is_not_there_exits_with_2(tmp_path: Path, command: str) -
     assert_refused(call(command, tmp_path / "gone"), "gone")
 
 
-def test_a_site_that_cannot_be_written_exits_with_2(finished: Finished, tmp_path: Path) -> None:
+def test_a_site_that_cannot_be_written_exits_with_2(tmp_path: Path) -> None:
+    write_small_board(tmp_path / "records")
     for out in unwritable(tmp_path):
-        assert_refused(call("board", finished.out, "--out", out), "cannot be written")
+        assert_refused(call("board", tmp_path / "records", "--out", out), "cannot be written")
 
 
 def test_a_suite_of_which_nothing_is_applicable_exits_with_2(tmp_path: Path) -> None:
