@@ -11,9 +11,10 @@ from harness import provenance, registry
 from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, UnknownName
+from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status
 from harness.spec import Spec
-from harness.suite import BadSuite, Expansion, Suite, check_values, expand, parse_only, read
+from harness.suite import BadSuite, Suite, read
 
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
@@ -197,10 +198,10 @@ def stale_runs(records: Iterable[Record]) -> dict[str, str]:
 
 
 def run_statuses(plan: Plan) -> dict[Status | str, int]:
-    """Return the number of runs per status of their newest usable record; ``none`` where there is no record."""
+    """Return the number of runs per status of their newest usable record; else ``none``, or ``stale``."""
     counts: dict[Status | str, int] = {}
     for run in plan.runs:
-        status = run.record.status if run.record else "none"
+        status = "stale" if run.state == "stale" else run.record.status if run.record else "none"
         counts[status] = counts.get(status, 0) + 1
     return counts
 

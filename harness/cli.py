@@ -300,6 +300,7 @@ def clean(
 
 def _report(console: Any, result: SuiteResult, suite: str) -> NoReturn:  # Any: rich's console, imported late
     from harness.api import run_statuses
+    from runners.sweep import ON_REQUEST
 
     planned = result.plan
     if not result.num_started and not result.interrupted:
@@ -316,9 +317,9 @@ def _report(console: Any, result: SuiteResult, suite: str) -> NoReturn:  # Any: 
     if all(run.state == "not_applicable" for run in planned.runs):
         _fail(f"nothing in {planned.suite} is applicable: {planned.runs[0].reason}")
     for status in sorted({run.record.status for run in planned.runs if run.record} - {"ok", "not_applicable"}):
+        asked = f" --retry {status}" if status in ON_REQUEST else ""
         console.print(
-            f"try the {status} runs again with: paretune run {suite} --out {result.out} --retry {status}",
-            soft_wrap=True,
+            f"try the {status} runs again with: paretune run {suite} --out {result.out}{asked}", soft_wrap=True
         )
     sys.exit(OK if planned.ok() else NOT_OK)
 
@@ -326,7 +327,8 @@ def _report(console: Any, result: SuiteResult, suite: str) -> NoReturn:  # Any: 
 def _summary(planned: Plan) -> Table:
     from runners.progress import summary, tally
 
-    return summary(tally([run.record for run in planned.runs if run.record]))
+    # What an interrupted run left stale is no result of today's code.
+    return summary(tally([run.record for run in planned.runs if run.record and run.state != "stale"]))
 
 
 def _counts(planned: Plan) -> str:

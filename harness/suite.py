@@ -1,26 +1,23 @@
-"""A suite: a YAML file of backbones, methods, tasks and values that expands to specs, the same ones every time."""
+"""A suite: a YAML file of backbones, methods, tasks and values, read and checked before anything else happens."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
 
-from harness import registry
 from harness.errors import MissingPrerequisite, UnknownName
-from harness.spec import TARGETS, Budget, Sizes, Spec, Training, Values
+from harness.spec import Budget, Sizes, Training, Values
 
 SHIPPED = Path(__file__).parent / "suites"
 LONGEST_SHOWN = 80
 """Characters of a wrong value that a message repeats."""
-FILTERS = ("backbone", "method", "task", "budget", "seed")
 LATER = {"search": "state the learning rate in training, and what differs by method in overrides"}
 """Keys of the suite format that this version cannot follow yet, and what to do until it can."""
 
@@ -120,21 +117,6 @@ class BadSuite(ValueError):
     """A suite that cannot be used; the message says where and why."""
 
 
-class Filter(NamedTuple):
-    """One ``key=value`` of ``--only``."""
-
-    key: str
-    value: str
-
-
-@dataclass(frozen=True)
-class Expansion:
-    """The specs of a suite, in the order they are run."""
-
-    suite: Suite
-    specs: tuple[Spec, ...]
-
-
 def shipped() -> dict[str, Path]:
     """Return the suites that come with the package, by name."""
     return {path.stem: path for path in sorted(SHIPPED.glob("*.yaml"))}
@@ -194,43 +176,6 @@ def parse(content: Mapping[str, Any], where: str = "suite") -> Suite:  # Any: YA
     return suite
 
 
-def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
-    """Return the specs of a suite: backbone, then task, then method, then budget, then seed.
-
-    Raises:
-        UnknownName: for a method, task or protocol that nothing has.
-        BadSuite: if a value makes no sense, or nothing is left to run.
-    """
-    _check_names(suite, only)
-    try:
-        specs = tuple(spec for spec in _specs(suite) if _passes(spec, only))
-    except ValidationError as error:
-        raise BadSuite(f"{suite.name}: {explain(error, Spec)}") from error
-    if not specs:
-        chosen = ", ".join(f"{key}={value}" for key, value in only)
-        raise BadSuite(
-            f"{suite.name}: nothing is left to run{f' with --only {chosen}' if chosen else ''}; widen the filter"
-        )
-    return Expansion(suite, tuple({spec.run_id: spec for spec in specs}.values()))
-
-
-def parse_only(text: str | None) -> tuple[Filter, ...]:
-    """Parse ``method=a,method=b,seed=0``: equal keys are alternatives, different keys must all hold.
-
-    Raises:
-        BadSuite: for a part that is no ``key=value`` with a known key.
-    """
-    filters = []
-    for part in filter(None, (text or "").split(",")):
-        key, equals, value = (piece.strip() for piece in part.partition("="))
-        if not equals or key not in FILTERS:
-            raise BadSuite(
-                f"--only takes KEY=VALUE with a key of {', '.join(FILTERS)}, separated by commas; {part!r} came"
-            )
-        filters.append(Filter(key, value))
-    return tuple(filters)
-
-
 def parse_budget(value: object) -> Budget:
     """Parse ``0.1%``, ``5000`` or ``0.001``.
 
@@ -249,20 +194,6 @@ def parse_budget(value: object) -> Budget:
         return Budget(count=int(number)) if whole else Budget(fraction=float(number))
     except (ValueError, OverflowError, InvalidOperation) as error:
         raise ValueError(f"budget {value!r} is out of range; {allowed}") from error
-
-
-def check_values(specs: Iterable[Spec]) -> None:
-    """Find out whether methods know the values they are asked for; this imports the methods.
-
-    Raises:
-        BadSuite: naming the method, what came, and the nearest known value.
-    """
-    for method, values in {(spec.method, repr(spec.values)): (spec.method, spec.values) for spec in specs}.values():
-        config = registry.load_method(method).Config
-        try:
-            config.model_validate(values)
-        except ValidationError as error:
-            raise BadSuite(f"method {method!r}: {explain(error, config)}") from error
 
 
 def _method_entry(entry: object) -> object:
@@ -284,102 +215,6 @@ def _task_entry(entry: object) -> object:
         return entry
     score = entry.get("score", entry.get("train"))
     return entry | {"score": [score] if isinstance(score, str) else score}
-
-
-def _specs(suite: Suite) -> Iterator[Spec]:
-    for backbone in suite.backbones:
-        for task in suite.tasks:
-            for method in suite.methods:
-                for budget in method.budgets:
-                    for seed in suite.seeds:
-                        yield _spec(suite, backbone, task, method, budget, seed)
-
-
-def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, budget: Budget | None, seed: int) -> Spec:
-    training, sizes = suite.training.model_dump(), suite.sizes.model_dump()
-    for override in suite.overrides:
-        if override.when.matches(backbone, method, task, budget):
-            training |= override.training
-            sizes |= override.sizes
-    pinned = registry.find("method", method.name).card.get("targets")
-    protocols = registry.load_task(task.train).card.protocols
-    return Spec(
-        backbone=backbone,
-        method=method.name,
-        values=method.values,
-        budget=budget,
-        targets=str(pinned) if pinned else suite.targets,
-        train=task.train,
-        score=task.score,
-        protocol=suite.protocol or protocols[0],
-        policy=suite.policy,
-        sizes=Sizes.model_validate(sizes),
-        training=Training.model_validate(training),
-        seed=seed,
-        data_seed=suite.data_seed,
-        threads=suite.threads,
-    )
-
-
-def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
-    for method in suite.methods:
-        _check_method(suite, method)
-    for task in suite.tasks:
-        _check_task(suite, task)
-    if isinstance(suite.targets, str) and suite.targets not in TARGETS:
-        raise UnknownName(
-            "targets", suite.targets, TARGETS, f"{suite.name}; or give a list of patterns of module names"
-        )
-    for override in suite.overrides:  # one for a run that this suite does not have is no mistake, a typing error is
-        for name in override.when.method:
-            registry.find("method", name, f"{suite.name}, overrides")
-        for name in override.when.task:
-            registry.find("task", name, f"{suite.name}, overrides")
-    known = {
-        "method": [method.name for method in suite.methods],
-        "task": [task.train for task in suite.tasks],
-        "backbone": list(suite.backbones),
-        "seed": [str(seed) for seed in suite.seeds],
-    }
-    for key, value in only:
-        if key in known and value not in known[key]:
-            raise UnknownName(key, value, known[key], f"suite {suite.name}")
-
-
-def _check_method(suite: Suite, method: MethodEntry) -> None:
-    knob = registry.find("method", method.name, suite.name).card.get("budget")
-    if any(method.budgets) and not knob:
-        raise BadSuite(f"{suite.name}: method {method.name!r} has one size and takes no budget; leave budget out")
-    if any(method.budgets) and knob in method.values:
-        raise BadSuite(f"{suite.name}: {method.name!r} has a budget, which sets {knob}; give one of the two")
-
-
-def _check_task(suite: Suite, task: TaskEntry) -> None:
-    trained, *scored = (
-        registry.load_task(registry.find("task", name, suite.name).name).card for name in (task.train, *task.score)
-    )
-    if trained.score_only_with:
-        raise BadSuite(
-            f"{suite.name}: {task.train} has no training split; "
-            f"write {{train: {trained.score_only_with}, score: [{task.train}]}}"
-        )
-    protocol = suite.protocol or trained.protocols[0]
-    for card in (trained, *scored):
-        if protocol not in card.protocols:
-            raise UnknownName("protocol", protocol, card.protocols, card.name)
-        if (card.labels, card.label_range) != (trained.labels, trained.label_range):
-            raise BadSuite(
-                f"{suite.name}: a model trained on {task.train} cannot be scored on {card.name}: their labels differ"
-            )
-
-
-def _passes(spec: Spec, only: Sequence[Filter]) -> bool:
-    wanted: dict[str, list[str]] = {}
-    for key, value in only:
-        wanted.setdefault(key, []).append(value)
-    budgets = [parse_budget(value) for value in wanted.pop("budget", [])]
-    facts = {"method": spec.method, "task": spec.train, "backbone": spec.backbone, "seed": str(spec.seed)}
-    return all(facts[key] in values for key, values in wanted.items()) and (not budgets or spec.budget in budgets)
 
 
 def _set(content: dict[str, Any], setting: str) -> None:  # Any: YAML as it came

@@ -22,9 +22,9 @@ from harness import provenance, registry
 from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, NotApplicable
+from harness.matrix import Expansion
 from harness.record import Digests, Record, Status
 from harness.spec import Spec
-from harness.suite import Expansion
 from runners.attempt import Attempt, attempts, close_without_worker, is_alive, open_attempt, owner, records, unfinished
 from runners.local import LocalExecutor, Observer
 from runners.process import Options

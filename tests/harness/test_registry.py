@@ -11,8 +11,9 @@ import pytest
 
 from harness import listing, registry
 from harness.errors import MissingPrerequisite, UnknownName
+from harness.matrix import expand
 from harness.method import Method
-from harness.suite import expand, parse
+from harness.suite import parse
 from tests.harness.plugins import ENTRY_POINTS, FILES, forget, made_site, write_distribution
 
 __all__ = ["made_site"]

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from harness.errors import UnknownName
-from harness.suite import BadSuite, Filter, check_values, expand, parse, parse_only, read
+from harness.matrix import Filter, check_values, expand, parse_only
+from harness.suite import BadSuite, parse, read
 from tests.harness.test_suite import EXAMPLE, SMALL, specs, write
 
 SEARCH = "search: {trials: 6, over: [lr], select: validation, share: task}"

@@ -1,0 +1,81 @@
+"""A suite to specs: the same ones every time, each once, with the override that wins, and only what a filter picks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from harness.matrix import expand, parse_only
+from harness.spec import Spec
+from harness.suite import parse
+
+SMALL: dict[str, Any] = {
+    "name": "small",
+    "backbones": ["tiny:bert"],
+    "methods": ["base"],
+    "tasks": ["embedded/agreement"],
+}
+
+
+def specs(**changes: Any) -> tuple[Spec, ...]:
+    return expand(parse({**SMALL, **changes})).specs
+
+
+def test_expansion_is_the_same_every_time() -> None:
+    assert [spec.run_id for spec in specs(seeds=[0, 1])] == [spec.run_id for spec in specs(seeds=[0, 1])]
+
+
+def test_equal_runs_stand_once() -> None:
+    assert len(specs(methods=["base", "base"], seeds=[0, 0, 1])) == 2
+    assert len(specs(methods=[{"random_mask": {"budget": ["0.07%", 0.0007]}}], seeds=[0])) == 1
+
+
+def test_later_overrides_win_and_match_every_key_given() -> None:
+    found = specs(
+        methods=["base", {"random_mask": {"budget": ["1%", 50]}}],
+        tasks=["embedded/agreement", "embedded/polarity"],
+        seeds=[0],
+        overrides=[
+            {"when": {}, "training": {"lr": 0.1}},
+            {"when": {"method": ["random_mask"]}, "training": {"lr": 0.2, "clip": None}},
+            {"when": {"method": "random_mask", "budget": 50}, "training": {"lr": 0.3}, "sizes": {"train": 9}},
+            {"when": {"task": "embedded/polarity", "backbone": "tiny:bert"}, "training": {"epochs": 7}},
+            {"when": {"backbone": "tiny:gpt2"}, "training": {"epochs": 9}},
+        ],
+    )
+    shown = [
+        (spec.method, str(spec.budget), spec.training.lr, spec.training.clip, spec.training.epochs, spec.sizes.train)
+        for spec in found
+    ]
+    assert shown == [
+        ("base", "None", 0.1, 1.0, 3, None),
+        ("random_mask", "1 %", 0.2, None, 3, None),
+        ("random_mask", "50", 0.3, None, 3, 9),
+        ("base", "None", 0.1, 1.0, 7, None),
+        ("random_mask", "1 %", 0.2, None, 7, None),
+        ("random_mask", "50", 0.3, None, 7, 9),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("only", "number"),
+    [
+        (None, 12),
+        ("", 12),
+        ("method=base", 6),
+        ("method=base,method=full", 12),
+        ("method=full, seed=1", 2),
+        ("seed=0,seed=2,task=embedded/polarity", 4),
+        ("backbone=tiny:bert", 12),
+    ],
+)
+def test_only_chooses(only: str | None, number: int) -> None:
+    suite = parse({**SMALL, "methods": ["base", "full"], "tasks": ["embedded/agreement", "embedded/polarity"]})
+    assert len(expand(suite, parse_only(only)).specs) == number
+
+
+def test_only_chooses_by_budget() -> None:
+    suite = parse({**SMALL, "methods": ["base", {"random_mask": {"budget": ["0.1%", "1%", 50]}}], "seeds": [0]})
+    chosen = expand(suite, parse_only("budget=0.1%,budget=50")).specs
+    assert [str(spec.budget) for spec in chosen] == ["0.1 %", "50"]
