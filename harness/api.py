@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from harness import provenance, registry
 from harness.backbone import locate
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite, UnknownName
+from harness.errors import MissingPrerequisite, UnknownName, UnwritableFolder
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status
 from harness.spec import Spec
@@ -116,7 +116,9 @@ def run_suite(
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
     arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
-    planned = plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before the folder is touched
+    _check_device(device)
+    if not folder.exists():
+        plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before a folder is made for it
     with hold(folder):
         planned = plan_suite(suite, retry=retry, **arguments)
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
@@ -140,7 +142,7 @@ def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: st
     """Run one spec in this process and return its record and the attempt's folder.
 
     Raises:
-        UnknownName, BadSuite, MissingPrerequisite, PermissionError: for what cannot be run, before any work.
+        UnknownName, BadSuite, MissingPrerequisite, UnwritableFolder: for what cannot be run, before any work.
     """
     source = DataSource.of(mirror)
     _check_spec(spec, source)
@@ -172,7 +174,7 @@ def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
 
     Raises:
         MissingPrerequisite: if a folder is not there.
-        PermissionError: if ``out`` cannot be written.
+        UnwritableFolder: if nothing can be written to ``out``.
     """
     from leaderboard.page import build_board as build
 
@@ -210,7 +212,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise PermissionError(f"the folder {folder} cannot be written ({error.strerror}); choose another") from error
+        raise UnwritableFolder(folder, error) from error
 
 
 def _check_spec(spec: Spec, source: DataSource) -> None:
@@ -221,11 +223,18 @@ def _check_spec(spec: Spec, source: DataSource) -> None:
         card = registry.load_task(name).card
         if spec.protocol not in card.protocols:
             raise UnknownName("protocol", spec.protocol, card.protocols, name)
-        if not card.hidden_labels:
-            source.check(registry.load_task(name), "evaluation")
+        if card.hidden_labels:
+            raise BadSuite(f"{name} cannot be scored here: {card.hidden_labels}; leave it out of score")
+        source.check(registry.load_task(name), "evaluation")
     source.check(registry.load_task(spec.train), "train")
     locate(spec.backbone)
     check_values([spec])
+
+
+def _check_device(name: str) -> None:
+    """Refuse a device that is not here; the two that always are need no tensor library to know."""
+    if name not in ("auto", "cpu"):
+        _device(name)
 
 
 def _device(name: str) -> str:

@@ -55,13 +55,13 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")
 
 def main() -> NoReturn:
     """Run the command line; an error that the user can mend is printed without a traceback and exits with 2."""
-    from harness.errors import MissingPrerequisite
+    from harness.errors import UserError
     from harness.registry import check_packages
 
     try:
         check_packages()
         app()
-    except (ValueError, MissingPrerequisite, PermissionError) as error:
+    except UserError as error:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
@@ -273,7 +273,7 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in checks], indent=1))
     for check in checks if not as_json else ():
-        typer.echo(f"{'ok ' if check.ok else 'NO '} {check.name:<12} {check.detail}")
+        typer.echo(f"{'ok ' if check.ok else 'NO ' if check.needed else '-- '} {check.name:<12} {check.detail}")
     raise typer.Exit(OK if all(check.ok for check in checks if check.needed) else NOT_OK)
 
 

@@ -9,7 +9,11 @@ import difflib
 from collections.abc import Iterable
 
 
-class MissingPrerequisite(RuntimeError):
+class UserError(Exception):
+    """What a user asked for cannot be done; found before any work, so the command line prints it and exits with 2."""
+
+
+class MissingPrerequisite(UserError, RuntimeError):
     """Data, weights or a library that the run needs is not here; the message names the fix."""
 
 
@@ -21,7 +25,7 @@ class Diverged(Exception):
     """The loss or a score became NaN or infinite."""
 
 
-class UnknownName(ValueError):
+class UnknownName(UserError, ValueError):
     """A name that nothing has; the message offers the nearest known ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
@@ -29,3 +33,12 @@ class UnknownName(ValueError):
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:40]) or 'none'}"
         super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}; {hint}")
+
+
+class UnwritableFolder(UserError, PermissionError):
+    """A folder that results should go to cannot be written."""
+
+    def __init__(self, folder: object, error: OSError, option: str = "--out") -> None:
+        super().__init__(
+            f"the folder {folder} cannot be written ({error.strerror or error}); choose another with {option}"
+        )

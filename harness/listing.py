@@ -44,9 +44,13 @@ def backbones() -> list[Row]:
     """Return the backbones of the shipped suites and the tiny ones; any other reference works as well."""
     from harness.backbone import TINY
 
-    named = {name: f"used by the suite {card['name']}" for card in suites() for name in _backbones_of(card)}
-    named |= {f"tiny:{name}": "small random weights, for tests" for name in TINY}
-    return [{"name": name, "title": title, "card": {"reference": name}} for name, title in sorted(named.items())]
+    used: dict[str, list[str]] = {}
+    for card in suites():
+        for name in _backbones_of(card):
+            used.setdefault(name, []).append(str(card["name"]))
+    titles = {name: f"used by {', '.join(names)}" for name, names in used.items()}
+    titles |= {f"tiny:{name}": "small random weights, for tests" for name in TINY}
+    return [{"name": name, "title": title, "card": {"reference": name}} for name, title in sorted(titles.items())]
 
 
 def suites() -> list[Row]:
@@ -115,7 +119,7 @@ def diagnose() -> list[Check]:
             checks.append(Check(library, True, True, importlib.metadata.version(library)))
         except importlib.metadata.PackageNotFoundError:
             checks.append(
-                Check(library, False, True, "missing; install with: python -m pip install -c constraints.txt paretune")
+                Check(library, False, True, "missing; install with: python -m pip install -c constraints.txt -e .")
             )
     checks += [_check_device(), _check_mirror(), _check_minilm(), _check_registry()]
     return checks

@@ -58,7 +58,7 @@ def parse_only(text: str | None) -> tuple[Filter, ...]:
         BadSuite: for a part that is no ``key=value`` with a known key.
     """
     filters = []
-    for part in filter(None, (text or "").split(",")):
+    for part in text.split(",") if text else ():
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or key not in FILTERS:
             raise BadSuite(
@@ -163,6 +163,10 @@ def _check_task(suite: Suite, task: TaskEntry) -> None:
     for card in (trained, *scored):
         if protocol not in card.protocols:
             raise UnknownName("protocol", protocol, card.protocols, card.name)
+        if card.hidden_labels:
+            raise BadSuite(
+                f"{suite.name}: {card.name} cannot be scored here: {card.hidden_labels}; leave it out of score"
+            )
         if (card.labels, card.label_range) != (trained.labels, trained.label_range):
             raise BadSuite(
                 f"{suite.name}: a model trained on {task.train} cannot be scored on {card.name}: their labels differ"

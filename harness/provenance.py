@@ -1,8 +1,8 @@
 """Provenance: digests of the code, cards, data and weights that made a number, which decide whether it can be reused.
 
 Code is digested as a syntax tree without comments, docstrings and empty fields, so a reworded comment keeps every
-record fresh and a changed formula makes them stale. What counts is the method's file, the task's file, the fit,
-the protocol, the metric, and every module of ours that these import, however far.
+record fresh and a changed formula makes them stale. What counts is the method's file, a generated task's file, what a
+run starts from, the fit, the protocol, the metric, and every module of ours that these import, however far.
 """
 
 from __future__ import annotations

@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
 
-from harness.errors import MissingPrerequisite, UnknownName
+from harness.errors import MissingPrerequisite, UnknownName, UserError
 from harness.spec import Budget, Sizes, Training, Values
 
 SHIPPED = Path(__file__).parent / "suites"
 LONGEST_SHOWN = 80
 """Characters of a wrong value that a message repeats."""
+WORDS = {"too_short": "is empty; name at least one", "tuple_type": "is no list; write one such as [0, 1]"}
+"""Mistakes that pydantic words for Python and not for YAML."""
 LATER = {"search": "state the learning rate in training, and what differs by method in overrides"}
 """Keys of the suite format that this version cannot follow yet, and what to do until it can."""
 
@@ -113,7 +115,7 @@ class Suite(Values):
         return [{"train": entry, "score": [entry]} if isinstance(entry, str) else _task_entry(entry) for entry in value]
 
 
-class BadSuite(ValueError):
+class BadSuite(UserError, ValueError):
     """A suite that cannot be used; the message says where and why."""
 
 
@@ -193,7 +195,7 @@ def parse_budget(value: object) -> Budget:
         whole = number >= 1 and number == int(number)
         return Budget(count=int(number)) if whole else Budget(fraction=float(number))
     except (ValueError, OverflowError, InvalidOperation) as error:
-        raise ValueError(f"budget {value!r} is out of range; {allowed}") from error
+        raise BadSuite(f"budget {value!r} is out of range; {allowed}") from error
 
 
 def _method_entry(entry: object) -> object:
@@ -267,7 +269,7 @@ def _explain(problem: Any, model: type[BaseModel], place: tuple[int | str, ...])
     if problem["type"] == "missing":
         return f"the key {where!r} is missing; add it"
     came = repr(problem["input"])
-    message = problem["msg"].removeprefix("Value error, ")
+    message = WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     shown = came if len(came) <= LONGEST_SHOWN else f"{came[:LONGEST_SHOWN]}..."
     return f"{where}: {message}" + ("" if came in message else f" ({shown} came)")
 

@@ -143,8 +143,10 @@ def owner() -> Owner:
 
 
 def is_alive(process: Owner) -> bool:
-    """Return whether a process still runs here."""
-    if (process.host, process.boot_id) != (socket.gethostname(), _boot_id()):
+    """Return whether a process may still run; of one on another machine that shares the disk, nothing can be told."""
+    if process.host != socket.gethostname():
+        return True
+    if process.boot_id != _boot_id():
         return False
     try:
         found = psutil.Process(process.pid)

@@ -21,10 +21,11 @@ from filelock import FileLock, Timeout
 from harness import provenance, registry
 from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite, NotApplicable
+from harness.errors import MissingPrerequisite, NotApplicable, UnwritableFolder, UserError
 from harness.matrix import Expansion
 from harness.record import Digests, Record, Status
 from harness.spec import Spec
+from harness.suite import BadSuite
 from runners.attempt import Attempt, attempts, close_without_worker, is_alive, open_attempt, owner, records, unfinished
 from runners.local import LocalExecutor, Observer
 from runners.process import Options
@@ -33,11 +34,13 @@ State = Literal["done", "todo", "stale", "not_applicable"]
 RERUN: tuple[Status, ...] = ("lost", "cancelled")
 """Statuses that a rerun starts anew by itself."""
 ON_REQUEST: tuple[Status, ...] = ("failed", "diverged", "out_of_memory", "timed_out")
+HUB_SECONDS = 10.0
+"""Seconds that the hub has to say that it knows a dataset."""
 LOCK_WAIT = 5.0
 """Seconds to wait for a folder: workers of a scheduler that was just killed need a moment to notice."""
 
 
-class Busy(ValueError):
+class Busy(UserError, RuntimeError):
     """Another scheduler works on the same folder."""
 
 
@@ -82,14 +85,15 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
         MissingPrerequisite: if weights or data of any run cannot be had.
         ValueError: for values that a method refuses.
     """
-    files = {reference: locate(reference) for reference in {spec.backbone for spec in expansion.specs}}
+    files = {reference: _located(reference) for reference in {spec.backbone for spec in expansion.specs}}
     _check_data(expansion.specs, source)
     runs, unreadable = [], []
     for spec in expansion.specs:
         found, problems = records(out, spec.run_id)
         unreadable += problems
-        planned = _from_records(spec, found, source, files[spec.backbone], retry)
-        runs.append(_from_shapes(planned, files[spec.backbone]) if planned.state in ("todo", "stale") else planned)
+        runs.append(_from_records(spec, found, source, files[spec.backbone], retry))
+    _check_hub([run.spec for run in runs if run.state in ("todo", "stale")], source)
+    runs = [_from_shapes(run, files[run.spec.backbone]) if run.state in ("todo", "stale") else run for run in runs]
     return Plan(expansion.suite.name, tuple(runs), tuple(unreadable))
 
 
@@ -116,7 +120,7 @@ def hold(out: Path) -> Iterator[None]:
 
     Raises:
         Busy: naming the scheduler that holds it.
-        OSError: if the folder cannot be written.
+        UnwritableFolder: if nothing can be written there.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -126,9 +130,7 @@ def hold(out: Path) -> Iterator[None]:
     except Timeout:
         raise Busy(f"{_holder(out)}; wait for it, stop it, or choose another --out") from None
     except OSError as error:
-        raise PermissionError(
-            f"the folder {out} cannot be written ({error.strerror or error}); choose another with --out"
-        ) from error
+        raise UnwritableFolder(out, error) from error
     try:
         _close_abandoned(out)
         yield
@@ -169,6 +171,18 @@ def stale_reason(record: Record, spec: Spec, source: DataSource, files: Backbone
     return f"{' and '.join(changed) or 'provenance'} changed since attempt {record.attempt}"
 
 
+def _located(reference: str) -> BackboneFiles:
+    try:
+        return locate(reference)
+    except (ValueError, KeyError, OSError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise MissingPrerequisite(
+            f"the backbone {reference} cannot be read: its config.json or weights are damaged ({error!r}); "
+            f"fetch it again"
+        ) from error
+
+
 def _from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
     from runners.prepare import applicable
 
@@ -176,8 +190,10 @@ def _from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
         applicable(planned.spec, files)
     except NotApplicable as reason:
         return replace(planned, state="not_applicable", reason=str(reason), record=None)
-    except (ValueError, MissingPrerequisite):
+    except MissingPrerequisite:
         raise
+    except ValueError as error:
+        raise BadSuite(f"method {planned.spec.method!r}: {error}") from error
     except Exception:  # a broken method must not keep the others from running; its own runs find out and record it
         return planned
     return planned
@@ -187,9 +203,32 @@ def _check_data(specs: Sequence[Spec], source: DataSource) -> None:
     for train in {spec.train for spec in specs}:
         source.check(registry.load_task(train), "train")
     for name in {name for spec in specs for name in spec.score}:
-        task = registry.load_task(name)
-        if not task.card.hidden_labels:
-            source.check(task, "evaluation")
+        source.check(registry.load_task(name), "evaluation")
+
+
+def _check_hub(specs: Sequence[Spec], source: DataSource) -> None:
+    """Ask the hub for the datasets that nothing local holds, once each: a matrix must not find out run by run.
+
+    Raises:
+        MissingPrerequisite: naming the dataset, what was tried, and the fix.
+    """
+    names = {name for spec in specs for name in (spec.train, *spec.score)}
+    hubs = {hub: name for name in sorted(names) if (hub := registry.load_task(name).card.source.hub)}
+    if source.mirror or not hubs:
+        return
+    from huggingface_hub import HfApi, constants
+
+    for hub, name in hubs.items():
+        if Path(constants.HF_HUB_CACHE, f"datasets--{hub.replace('/', '--')}").is_dir():
+            continue
+        try:
+            HfApi().dataset_info(hub, timeout=HUB_SECONDS)
+        except Exception as error:  # the client raises its own, the network library's, and plain ones
+            raise MissingPrerequisite(
+                f"{name} needs the dataset {hub}: there is no mirror, it is not in the hub's local cache, and "
+                f"the hub gave {type(error).__name__}; give --mirror DIR or PARETUNE_MIRROR=DIR, or run where there is "
+                f"a network"
+            ) from error
 
 
 def _close_abandoned(out: Path) -> None:

@@ -24,7 +24,7 @@ from typing import IO, Any, NoReturn
 # Nothing that loads a numerical library: the thread count must be set before.
 from harness.digest import file_digest
 from harness.environment import describe, limit_threads
-from harness.errors import Diverged, NotApplicable
+from harness.errors import Diverged, MissingPrerequisite, NotApplicable
 from harness.record import ITEMS_FILE, RECORD_FILE, TRAINED_FILE, Record, Status, write_once
 from harness.registry import check_packages
 from harness.spec import Spec
@@ -73,7 +73,9 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
         record = run.close(Outcome(digests=outcome.digests), problem)
     if isinstance(error, KeyboardInterrupt):
         raise error
-    healthy = outcome.reusable if record.status == "ok" else record.status in HEALTHY
+    # Data or weights that are missing are found before a method touches anything.
+    harmless = record.status in HEALTHY or isinstance(error, MissingPrerequisite)
+    healthy = outcome.reusable if record.status == "ok" else harmless
     return record, attempt.folder, healthy
 
 

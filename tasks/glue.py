@@ -8,7 +8,7 @@ Splits:  the labels of the official test splits are hidden, so the official vali
          and what a run validates on is drawn from train. A score here is a "dev set" score of the papers.
 Metrics: as the GLUE server has them, shown times 100. Two numbers of one task are averaged (MRPC, QQP, STS-B).
 MNLI:    a model trained on ``glue/mnli`` is also scored on ``glue/mnli_mismatched`` (other genres) and ``glue/ax``
-         (diagnostics of linguistic phenomena, labels hidden: predictions only, for a submission).
+         (diagnostics of linguistic phenomena, whose labels are hidden: it cannot be scored here).
 WNLI:    many evaluation sentences occur in train with the other answer, so that trained models fall below chance;
          most papers leave it out.
 

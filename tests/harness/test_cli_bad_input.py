@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +77,7 @@ BAD_SUITES: list[tuple[dict[str, Any], str]] = [
     ({"methods": [{"random_mask": {"budget": "200%"}}]}, "budget '200%' is out of range; allowed are a count"),
     ({"methods": [{"random_mask": {"budget": 0}}]}, "budget 0 is out of range"),
     ({"methods": [{"full": {"budget": "1%"}}]}, "'full' has one size and takes no budget"),
-    ({"methods": []}, "methods: .*at least 1"),
+    ({"methods": []}, "methods: .*name at least one"),
     ({"search": {"trials": 6}}, "'search' is not supported in this version"),
     ({"protocol": "span"}, "unknown protocol 'span' in embedded/agreement"),
     ({"tasks": ["glue/rte"]}, "glue/rte needs the dataset nyu-mll/glue .*give --mirror DIR or PARETUNE_MIRROR=DIR"),
@@ -181,3 +183,22 @@ def test_a_second_scheduler_is_told_of_the_first(tmp_path: Path) -> None:
     suite, out = write_suite(tmp_path), tmp_path / "out"
     with hold(out):
         assert_refused(call("run", suite, "--out", out), f"process {os.getpid()} on .* already runs a suite in {out}")
+
+
+def test_neither_mirror_nor_hub_ends_before_any_work(tmp_path: Path) -> None:
+    nobody = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HUB_CACHE": str(tmp_path / "cache")}
+    environment = {name: value for name, value in os.environ.items() if name != "PARETUNE_MIRROR"} | nobody
+    words = ["run", "glue_minilm", "--only", "task=glue/rte", "--out", str(tmp_path / "out")]
+    command = [sys.executable, "-m", "harness.cli", *words]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert ended.returncode == 2
+    assert "glue/rte needs the dataset nyu-mll/glue" in ended.stderr
+    assert "--mirror DIR" in ended.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_task_with_hidden_labels_is_refused_by_name() -> None:
+    tasks = "tasks=[{train: glue/mnli, score: [glue/mnli, glue/ax]}]"
+    called = call("plan", "glue_minilm", "--set", tasks)
+    assert called.code == 2
+    assert "glue/ax cannot be scored here" in called.err
