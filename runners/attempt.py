@@ -142,9 +142,14 @@ def owner() -> Owner:
     )
 
 
+def is_here(process: Owner) -> bool:
+    """Return whether a process ran on this machine, as opposed to another one that shares the disk."""
+    return process.host == socket.gethostname()
+
+
 def is_alive(process: Owner) -> bool:
-    """Return whether a process may still run; of one on another machine that shares the disk, nothing can be told."""
-    if process.host != socket.gethostname():
+    """Return whether a process may still run; of one on another machine nothing can be told."""
+    if not is_here(process):
         return True
     if process.boot_id != _boot_id():
         return False

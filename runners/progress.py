@@ -49,9 +49,8 @@ class Progress:
     def __call__(self, spec: Spec | None, event: Mapping[str, Any]) -> None:
         """Take one event."""
         if spec is None:
-            self._console.print(
-                "interrupted: the running attempts are finished, nothing more starts; again to stop now"
-            )
+            told = "interrupted: the running attempts are finished, nothing more starts; again to stop now"
+            self._console.print(told, soft_wrap=True)
         elif event["type"] == "ended":
             with self._lock:
                 self._end(spec, event)

@@ -26,7 +26,17 @@ from harness.matrix import Expansion
 from harness.record import Digests, Record, Status
 from harness.spec import Spec
 from harness.suite import BadSuite
-from runners.attempt import Attempt, attempts, close_without_worker, is_alive, open_attempt, owner, records, unfinished
+from runners.attempt import (
+    Attempt,
+    attempts,
+    close_without_worker,
+    is_alive,
+    is_here,
+    open_attempt,
+    owner,
+    records,
+    unfinished,
+)
 from runners.local import LocalExecutor, Observer
 from runners.process import Options
 
@@ -241,7 +251,8 @@ def _close_lost(out: Path) -> bool:
     """Close attempts whose owner is gone; return whether workers of another scheduler still run."""
     running = False
     for attempt, started in unfinished(out):
-        if not is_alive(started.owner):
+        # A suite's attempt of another machine had a scheduler, and that no longer holds this folder: we do.
+        if not is_alive(started.owner) or (started.suite is not None and not is_here(started.owner)):
             message = "the process that ran this attempt is gone and left no record"
             close_without_worker(attempt, "lost", "OwnerDied", message)
         elif started.suite is not None:  # else somebody runs a single spec here, and may go on for long

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +30,13 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     folder = tmp_path_factory.mktemp("finished")
     file = write_suite(folder / "six.yaml", [*SIX, *OUTSIDE], name="six")
     return Finished(file, folder / "out", run_suite(file, out=folder / "out", workers=1, device="cpu"))
+
+
+@pytest.fixture
+def copied(finished: Finished, tmp_path: Path) -> Finished:
+    """Give a copy of the finished suite to damage."""
+    shutil.copytree(finished.out, tmp_path / "out")
+    return finished._replace(out=tmp_path / "out")
 
 
 @pytest.fixture(scope="session")

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from harness import provenance
+from harness.backbone import locate
 from harness.data import DataSource
-from harness.record import Record
-from harness.suite import Suite, expand, parse
+from harness.matrix import expand
+from harness.record import Digests, Record
+from harness.spec import Spec
+from harness.suite import Suite, parse
+from runners.attempt import close_without_worker, open_attempt
+from runners.sweep import Plan
 from tests.harness.plugins import forget, write_distribution
 
 GATE = "PARETUNE_TEST_GATE"
@@ -227,3 +233,16 @@ def contents(out: Path) -> dict[str, bytes]:
         for path in sorted(out.rglob("*"))
         if path.is_file() and path.parent != out
     }
+
+
+def states(plan: Plan) -> list[str]:
+    """Return the state of each run."""
+    return [run.state for run in plan.runs]
+
+
+def history(out: Path, spec: Spec, attempts: Sequence[tuple[Any, bool]]) -> None:
+    """Write one attempt per status; the flag says whether it is of today's code."""
+    expected = provenance.expected(spec, DataSource(), locate(spec.backbone))
+    for status, current in attempts:
+        digests = Digests(provenance=expected if current else "another")
+        close_without_worker(open_attempt(out, spec, "faults"), status, "X", "because", digests)

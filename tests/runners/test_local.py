@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from harness.api import run_suite
+from harness.matrix import expand
 from harness.record import Record
-from harness.suite import expand
 from runners.attempt import records
 from runners.local import LocalExecutor, default_workers
 from runners.process import Options

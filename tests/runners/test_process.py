@@ -10,8 +10,8 @@ from typing import Any
 import psutil
 import pytest
 
+from harness.matrix import expand
 from harness.record import LOG_FILE, RECORD_FILE, read_record
-from harness.suite import expand
 from runners.process import Deadline, Options, WorkerProcess
 from tests.runners.faulty import suite
 

@@ -6,15 +6,15 @@ from typing import Any
 
 from rich.console import Console
 
+from harness.matrix import expand
 from harness.record import Counts, Record, Status, TaskScore
 from harness.spec import Spec
-from harness.suite import expand
 from runners.progress import Progress, describe, summary, tally
 from tests.runners.faulty import suite
 
 
-def a_console(terminal: bool = False) -> Console:
-    return Console(file=io.StringIO(), force_terminal=terminal, width=200, highlight=False, color_system=None)
+def a_console(terminal: bool = False, width: int = 200) -> Console:
+    return Console(file=io.StringIO(), force_terminal=terminal, width=width, highlight=False, color_system=None)
 
 
 def text(console: Console) -> str:
@@ -103,10 +103,11 @@ def test_a_terminal_shows_what_runs_and_how_far_the_matrix_is() -> None:
     assert "1 of 2 runs ended (1 ok)" in text(console)
 
 
-def test_an_interrupt_is_told() -> None:
-    console = a_console()
+def test_an_interrupt_is_told_in_one_line() -> None:
+    console = a_console(width=40)
     Progress(console, 2)(None, {"type": "draining"})
-    assert "again to stop now" in text(console)
+    (line,) = text(console).splitlines()
+    assert "again to stop now" in line
 
 
 def test_the_summary_is_the_mean_over_seeds_and_counts_what_is_not_ok() -> None:

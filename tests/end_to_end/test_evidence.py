@@ -1,0 +1,77 @@
+"""The committed records say what the project says of itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.feature_extraction.text import CountVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from harness import registry
+from harness.record import ITEMS_FILE, RECORD_FILE
+from leaderboard.compare import compare
+from leaderboard.load import Run, load_records
+
+RECORDS = Path(__file__).parents[2] / "leaderboard" / "records"
+EMBEDDED = sorted(name for name in registry.tasks() if name.startswith("embedded/"))
+MEGABYTES = 20
+
+
+def runs_of(suite: str, method: str, task: str, budget: str | None = None) -> list[Run]:
+    return [
+        run
+        for run in load_records([RECORDS / suite]).runs
+        if (run.record.spec.method, run.record.spec.train, run.record.status) == (method, task, "ok")
+        and (budget is None or str(run.record.spec.budget) == budget)
+    ]
+
+
+def mean(runs: list[Run]) -> float:
+    scores = [run.record.scores[0].metrics["accuracy"] for run in runs]
+    assert len(scores) == 3
+    return float(np.mean([score for score in scores if score is not None]))
+
+
+@pytest.mark.parametrize(("method", "budget"), [("lora", "0.4 %"), ("random_mask", "0.1 %")])
+def test_on_sst2_the_gain_over_the_head_alone_is_beyond_chance(method: str, budget: str) -> None:
+    better = runs_of("glue_minilm", method, "glue/sst2", budget)
+    head = runs_of("glue_minilm", "head_only", "glue/sst2")
+    assert len(better) == len(head) == 3
+    difference = compare(better, head, "glue/sst2")
+    assert difference.low is not None
+    assert difference.low > 0, difference
+
+
+@pytest.mark.parametrize("task", EMBEDDED)
+def test_embedded_tasks_need_a_tuned_backbone_and_are_not_solved(task: str) -> None:
+    full, head = mean(runs_of("quick", "full", task)), mean(runs_of("quick", "head_only", task))
+    assert full >= head + 0.15
+    assert full < 0.97
+    assert bag_of_words(task) <= full - 0.10
+
+
+def bag_of_words(task: str) -> float:
+    """Return the accuracy of a logistic regression on word counts, each text of a pair with words of its own."""
+    object_, texts = registry.load_task(task), ("text", "text_pair")
+    train, evaluation = object_.table("train"), object_.table("evaluation")
+    columns = object_.card.columns
+    sides = [columns[field] for field in texts if field in columns]
+    counters = {side: CountVectorizer().fit(train[side].to_pylist()) for side in sides}
+    features = [
+        np.hstack([counters[side].transform(table[side].to_pylist()).toarray() for side in sides])
+        for table in (train, evaluation)
+    ]
+    model = LogisticRegression(max_iter=1000).fit(features[0], train[columns["label"]].to_pylist())
+    return float(model.score(features[1], evaluation[columns["label"]].to_pylist()))
+
+
+def test_published_records_are_whole_and_small() -> None:
+    loaded = load_records([RECORDS])
+    assert loaded.unreadable == []
+    assert len(loaded.runs) > 100
+    files = [path for path in RECORDS.rglob("*") if path.is_file()]
+    assert {path.name for path in files} <= {RECORD_FILE, ITEMS_FILE}
+    assert sum(path.stat().st_size for path in files) < MEGABYTES * 2**20
+    assert all(run.record.environment["dirty"] is False for run in loaded.runs)
