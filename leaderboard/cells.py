@@ -33,6 +33,8 @@ class Cell:
     task: str
     runs: tuple[Run, ...]
     """By seed."""
+    seeds: tuple[int, ...]
+    """Every seed of the section's runs on this task: what a whole cell has."""
     interval: Interval | None = None
     """Mean over the ok seeds; None where no run is ok or the metric is undefined on some seed."""
     entry: Entry | None = None
@@ -51,10 +53,21 @@ class Cell:
         return tuple(run for run in self.runs if run.record.status != "ok")
 
     @property
+    def missing(self) -> tuple[int, ...]:
+        """The seeds that were not run."""
+        return tuple(sorted(set(self.seeds) - {run.record.spec.seed for run in self.runs}))
+
+    @property
+    def whole(self) -> bool:
+        """Whether every seed has a result."""
+        return {run.record.spec.seed for run in self.good} == set(self.seeds)
+
+    @property
     def comparable(self) -> bool:
-        """Whether the number may be set against others: several seeds, items at hand, not stale or superseded."""
-        tainted = any(mark.startswith(("stale", "superseded")) for mark in self.marks)
-        return self.entry is not None and self.interval is not None and self.interval.ranks and not tainted
+        """Whether the number may be set against others: every seed and several, items at hand, nothing outdated."""
+        outdated = any(mark.startswith(("stale", "superseded")) for mark in self.marks)
+        ranks = self.entry is not None and self.interval is not None and self.interval.ranks
+        return ranks and self.whole and not outdated
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +129,7 @@ class Table(NamedTuple):
 
 
 def tabulate(runs: Iterable[Run], stale: Mapping[str, str]) -> Table:
-    """Group runs into sections; ``stale`` maps run ids to the reason why their code or data have moved on."""
+    """Group runs into sections; ``stale`` maps run ids to the reason why they are not today's result."""
     together: dict[Ground, list[Run]] = defaultdict(list)
     for run in runs:
         spec = run.record.spec
@@ -216,15 +229,15 @@ def _cell(column: Column, row_runs: Sequence[Run], stale: Mapping[str, str], unr
     good = [run for run in runs if run.record.status == "ok"]
     values = [value for run in good if (value := headline(run, column)) is not None]
     if not good or len(values) != len(good):
-        return Cell(column.task, runs, marks=marks)
+        return Cell(column.task, runs, column.seeds, marks=marks)
     mean = float(np.mean(values))
     try:
         entry = read_entry(good, column.task, column.measure.name)
     except UnreadableRecord as error:
         unreadable.add(str(error))
         interval = Interval(mean, None, None, len(good), 0, "its items cannot be read")
-        return Cell(column.task, runs, interval, marks=marks)
-    return Cell(column.task, runs, column.measure.within(score_interval(entry)), entry, marks)
+        return Cell(column.task, runs, column.seeds, interval, marks=marks)
+    return Cell(column.task, runs, column.seeds, column.measure.within(score_interval(entry)), entry, marks)
 
 
 def _marks(column: Column, runs: Sequence[Run], stale: Mapping[str, str]) -> tuple[str, ...]:

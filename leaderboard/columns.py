@@ -56,6 +56,10 @@ class Column:
     """The newest card version among the runs."""
     states: tuple[str, ...]
     """What the mirror said of its data, when not complete."""
+    seeds: tuple[int, ...]
+    """Every seed that some run of the section has."""
+    items: tuple[int, ...]
+    """Different numbers of scored test items, ascending."""
 
 
 def headline(run: Run, column: Column) -> float | None:
@@ -66,17 +70,27 @@ def headline(run: Run, column: Column) -> float | None:
 
 def column_of(task: str, runs: Sequence[Run]) -> Column:
     """Return what the runs' own records say of a task; the newest version of its card wins."""
+    runs = [run for run in runs if task in run.record.spec.score]
     cards = [card for run in runs if (card := run.record.task_cards.get(task))]
     newest = max(cards, key=lambda card: (version_of(card) or 0, json.dumps(card, sort_keys=True)), default={})
     facts = newest.get("metric")
-    headlines = sorted({score.headline for run in runs if (score := run.score(task))})
+    scores = [score for run in runs if (score := run.score(task))]
+    headlines = sorted({score.headline for score in scores})
     measure = Measure(headlines[0] if headlines else "score", True, "", None, None)
     if isinstance(facts, dict):
         chance, ceiling = (_number(facts.get(name)) for name in ("chance", "ceiling"))
         name, unit = str(facts.get("name", measure.name)), str(facts.get("unit", ""))
         measure = Measure(name, bool(facts.get("higher_is_better", True)), unit, chance, ceiling)
     states = {run.record.digests.data_state.get(task, "") for run in runs} - {"", "complete"}
-    return Column(task, str(newest.get("title", task)), measure, version_of(newest), tuple(sorted(states)))
+    return Column(
+        task=task,
+        title=str(newest.get("title", task)),
+        measure=measure,
+        version=version_of(newest),
+        states=tuple(sorted(states)),
+        seeds=tuple(sorted({run.record.spec.seed for run in runs})),
+        items=tuple(sorted({score.num_items for score in scores})),
+    )
 
 
 def version_of(card: Mapping[str, Any]) -> int | None:  # Any: a card as JSON

@@ -38,28 +38,34 @@ class Standing(NamedTuple):
 
 
 def standing(entries: Mapping[str, Entry], higher_is_better: bool) -> Standing | None:
-    """Set the entry with the best mean against every other; None with fewer than two entries.
+    """Set the entry with the best mean against every other; None with fewer than two entries, or nothing in common.
 
     Args:
-        entries: name to rows, each with at least two seeds, all on one task.
+        entries: name to rows, each with at least two seeds, all on one task; only the seeds and items that all have
+            are looked at, so that the best is best in each of its differences.
         higher_is_better: the direction of the score.
     """
+    entries = _common(entries)
     if len(entries) < 2:
         return None
     sign = 1.0 if higher_is_better else -1.0
     means = {name: sign * sum(entry.scores.values()) / len(entry.scores) for name, entry in entries.items()}
     best = max(sorted(means), key=means.__getitem__)
-    differences: dict[str, Interval] = {}
-    for name in sorted(entries):
-        if name != best and _pairable(entries[best], entries[name]):
-            differences[name] = paired_difference(entries[best], entries[name])
+    differences = {name: paired_difference(entries[best], entries[name]) for name in sorted(entries) if name != best}
     apart = holm({name: difference.p_value for name, difference in differences.items() if difference.ranks})
     together = tuple(name for name in differences if name not in apart)
     return Standing(best, differences, tuple(sorted(apart)), together)
 
 
-def _pairable(first: Entry, second: Entry) -> bool:
-    return bool(first.rows.keys() & second.rows.keys()) and not set(first.item_ids).isdisjoint(second.item_ids)
+def _common(entries: Mapping[str, Entry]) -> dict[str, Entry]:
+    """Cut entries to the seeds and items that all of them have; nothing is left where they share none."""
+    if not entries:
+        return {}
+    first, *others = entries.values()
+    seeds = set(first.rows).intersection(*(other.rows for other in others))
+    shared = set(first.item_ids).intersection(*(other.item_ids for other in others))
+    items = [item for item in first.item_ids if item in shared]
+    return {name: entry.part(sorted(seeds), items) for name, entry in entries.items()} if seeds and items else {}
 
 
 def holm(p_values: Mapping[str, float | None]) -> list[str]:

@@ -1,12 +1,14 @@
-"""The downloads: every number of the page as CSV and JSON, so that nobody has to scrape it."""
+"""The downloads: runs and cells of the page as CSV, and all records as JSON, so that nobody has to scrape it."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from harness.spec import Spec
+from leaderboard.cells import Cell, Section
 from leaderboard.load import Run
 
 FIELDS = (
@@ -14,16 +16,68 @@ FIELDS = (
     "train", "task", "protocol", "policy", "seed", "data_seed", "metric", "headline", "value", "num_items",
     "data_state", "trained", "head", "total", "stored_bits", "fit_seconds", "seconds", "peak_bytes", "reason",
 )  # fmt: skip
+CELL_FIELDS = (
+    "suite", "backbone", "protocol", "policy", "sizes", "data_seed", "method", "values", "budget", "targets",
+    "settings", "trained", "task", "metric", "mean", "low", "high", "interval", "seeds", "seeds_asked", "items",
+    "compared", "marks",
+)  # fmt: skip
 
 
 def records_csv(runs: Sequence[Run], stale: Mapping[str, str]) -> str:
     """Return one line per run, scored task and metric, and one per run without a score; unknown is empty."""
+    return _table(FIELDS, (line for run in runs for line in _lines(run, stale.get(run.run_id, ""))))
+
+
+def cells_csv(sections: Sequence[Section]) -> str:
+    """Return one line per cell of the page's tables, scores unscaled; unknown is empty."""
+    return _table(CELL_FIELDS, (line for section in sections for line in _cell_lines(section)))
+
+
+def _table(fields: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, FIELDS, restval="", lineterminator="\n")
+    writer = csv.DictWriter(text, fields, restval="", lineterminator="\n")
     writer.writeheader()
-    for run in runs:
-        writer.writerows(_lines(run, stale.get(run.run_id, "")))
+    writer.writerows(lines)
     return text.getvalue()
+
+
+def _cell_lines(section: Section) -> Iterator[dict[str, object]]:
+    for row in section.rows:
+        cells = [(column, row.cells[column.task]) for column in section.columns]
+        spec = next(run.record.spec for _, cell in cells for run in cell.runs)
+        for column, cell in cells:
+            yield {
+                **section.ground._asdict(),
+                **_asked(spec),
+                "settings": json.dumps(dict(row.settings)),
+                "trained": " ".join(map(str, row.trained)),
+                "task": column.task,
+                "metric": column.measure.name,
+                **_numbers(cell),
+                "seeds": " ".join(str(run.record.spec.seed) for run in cell.good),
+                "seeds_asked": " ".join(map(str, cell.seeds)),
+                "compared": int(cell.comparable),
+                "marks": "; ".join(cell.marks),
+            }
+
+
+def _numbers(cell: Cell) -> dict[str, object]:
+    """Return mean and interval of a cell, nothing where it has none."""
+    if cell.interval is None:
+        return {}
+    numbers = {"mean": cell.interval.estimate, "low": cell.interval.low, "high": cell.interval.high}
+    texts = {name: "" if value is None else repr(value) for name, value in numbers.items()}
+    return {**texts, "interval": cell.interval.basis, "items": cell.interval.num_items or ""}
+
+
+def _asked(spec: Spec) -> dict[str, object]:
+    """Return the method as it was asked for, written alike in all tables."""
+    return {
+        "method": spec.method,
+        "values": json.dumps(dict(spec.values), sort_keys=True),
+        "budget": str(spec.budget) if spec.budget else "",
+        "targets": spec.targets if isinstance(spec.targets, str) else " ".join(spec.targets),
+    }
 
 
 def _lines(run: Run, stale: str) -> Iterator[dict[str, object]]:
@@ -35,9 +89,7 @@ def _lines(run: Run, stale: str) -> Iterator[dict[str, object]]:
         "status": record.status,
         "stale": stale,
         **spec.model_dump(mode="json", include=set(FIELDS) & set(type(spec).model_fields)),
-        "values": json.dumps(dict(spec.values), sort_keys=True),
-        "budget": str(spec.budget) if spec.budget else "",
-        "targets": spec.targets if isinstance(spec.targets, str) else " ".join(spec.targets),
+        **_asked(spec),
         "seconds": round(sum(record.cost.seconds.values()), 3) if record.cost.seconds else "",
         "fit_seconds": record.cost.seconds.get("fit", ""),
         "peak_bytes": record.cost.peak_bytes if record.cost.peak_bytes is not None else "",

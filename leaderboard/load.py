@@ -23,6 +23,9 @@ from harness.metric import METRICS, Metric, Rows
 from harness.record import ITEMS_FILE, RECORD_FILE, STARTED_FILE, Record, TaskScore, UnreadableRecord, read_record
 from leaderboard.statistics import Entry
 
+REMEDY = "remove its attempt folder, or restore the file"
+"""What to do about a file that cannot be used."""
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -99,7 +102,8 @@ def load_records(folders: Sequence[Path]) -> Loaded:
                 record = read_record(path)
             except UnreadableRecord as error:
                 # A page may be published: it names the file, not where this machine keeps it.
-                unreadable.add(str(error).replace(str(path), str(Path(folder.name) / path.relative_to(folder))))
+                message = str(error).replace(str(path), str(Path(folder.name) / path.relative_to(folder)))
+                unreadable.add(f"{message}; {REMEDY}")
                 continue
             key = (record.run_id, record.to_json())
             if key not in attempts or not (attempts[key].folder / ITEMS_FILE).exists():
@@ -136,7 +140,14 @@ def read_items(attempt: Attempt, task: str, metric: Metric) -> Items:
     Raises:
         UnreadableRecord: if the file is missing, is not the one that the record tells of, or does not give its score.
     """
-    path, name = attempt.folder / ITEMS_FILE, f"{attempt.label}/{ITEMS_FILE}"
+    try:
+        return _items(attempt, task, metric)
+    except UnreadableRecord as error:
+        raise UnreadableRecord(f"{attempt.label}/{ITEMS_FILE}: {error}; {REMEDY}") from error
+
+
+def _items(attempt: Attempt, task: str, metric: Metric) -> Items:
+    path = attempt.folder / ITEMS_FILE
     try:
         stat = path.stat()
         digest, table = _whole(path, stat.st_mtime_ns, stat.st_size)
@@ -145,17 +156,17 @@ def read_items(attempt: Attempt, task: str, metric: Metric) -> Items:
         item_ids = tuple(str(item) for item in table["item_id"].to_pylist())
         clusters = table["cluster_id"].to_pylist()
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
-        raise UnreadableRecord(f"{name}: not the items of a run ({type(error).__name__})") from error
+        raise UnreadableRecord(f"not the items of a run ({type(error).__name__})") from error
     expected = attempt.record.digests.items
     if expected is not None and digest != expected.removeprefix("sha256:"):
-        raise UnreadableRecord(f"{name}: its SHA-256 is not {expected}, as the record has it; it was edited")
+        raise UnreadableRecord(f"its SHA-256 is not {expected}, as the record has it; it was edited")
     if not item_ids or len(set(item_ids)) != len(item_ids) or not all(np.isfinite(c).all() for c in columns.values()):
-        raise UnreadableRecord(f"{name}: items of {task} are missing, doubled or have no statistics for {metric.name}")
+        raise UnreadableRecord(f"items of {task} are missing, doubled or have no statistics for {metric.name}")
     score = next((score for score in attempt.record.scores if score.task == task), None)
     stored = score.metrics.get(metric.name) if score else None
     computed = metric.score(columns)
     if stored is not None and not abs(stored - computed) <= 1e-6:
-        raise UnreadableRecord(f"{name}: gives {metric.name} {computed:.6f} on {task}, the record says {stored:.6f}")
+        raise UnreadableRecord(f"gives {metric.name} {computed:.6f} on {task}, the record says {stored:.6f}")
     clusters = [item if cluster is None else str(cluster) for item, cluster in zip(item_ids, clusters, strict=True)]
     return Items(item_ids, tuple(clusters), columns)
 
@@ -188,7 +199,10 @@ def read_entry(runs: Sequence[Run], task: str, metric_name: str) -> Entry:
             rows[seed] = other.rows
             continue
         if set(other.item_ids) != place.keys():
-            raise UnreadableRecord(f"{task}: the seeds of {runs[0].record.spec.method} scored different items")
+            raise UnreadableRecord(
+                f"{task}: the seeds of {runs[0].record.spec.method} scored different items; run them again on the "
+                "same data"
+            )
         order = np.argsort([place[item] for item in other.item_ids])
         rows[seed] = {name: column[order] for name, column in other.rows.items()}
     return Entry(metric, first.item_ids, first.cluster_ids, rows)

@@ -31,7 +31,7 @@ class Point(NamedTuple):
     items_only: bool
     """One seed: its bar is dashed."""
     hollow: bool
-    """Not compared with others: one seed, stale, superseded, or without items."""
+    """Not compared with others: without some seed, stale, superseded, or without items."""
 
 
 class Series(NamedTuple):

@@ -19,7 +19,7 @@ from leaderboard import wording
 from leaderboard.cells import Cell, tabulate
 from leaderboard.columns import Column, Measure, headline
 from leaderboard.curve import Plot, plot
-from leaderboard.exports import records_csv, records_json
+from leaderboard.exports import cells_csv, records_csv, records_json
 from leaderboard.figures import figures, key
 from leaderboard.load import Loaded, Run, load_records
 from leaderboard.marks import SHAPE_PATHS
@@ -44,7 +44,7 @@ def build_board(folders: Sequence[Path], out: Path, stale: Mapping[str, str] = _
     Args:
         folders: where records lie, at any depth.
         out: the site's folder; made if needed.
-        stale: run id to the reason why its code or data have moved on; such runs are marked.
+        stale: run id to the reason why it is not what today's code and cards would give; such runs are marked.
 
     Raises:
         MissingPrerequisite: if a folder does not exist.
@@ -75,6 +75,7 @@ def build_board(folders: Sequence[Path], out: Path, stale: Mapping[str, str] = _
         )
     _write(out / "index.html", index)
     _write(out / "records.csv", records_csv(loaded.runs, stale))
+    _write(out / "cells.csv", cells_csv(table.sections))
     _write(out / "records.json", records_json(loaded.runs, stale))
     (out / "static").mkdir(exist_ok=True)
     for file in sorted((_HERE / "static").iterdir()):
@@ -110,7 +111,7 @@ def _environment() -> Environment:
         "bounds": wording.bounds,
         "figures": figures,
         "key": key,
-        "names": wording.names,
+        "of_seeds": wording.of_seeds,
         "statuses": _statuses,
         "state_marks": _state_marks,
         "undefined_seeds": _undefined_seeds,

@@ -13,6 +13,9 @@ from leaderboard.pareto import frontier
 from leaderboard.statistics import Interval
 
 NO_BREAK, MINUS = "\u00a0", "\u2212"
+DIFFERENCES = (
+    f"paired; an interval is of one pair alone, a verdict is corrected for all pairs here (Holm, 5{NO_BREAK}%)."
+)
 
 
 def number(value: float, measure: Measure) -> str:
@@ -75,6 +78,11 @@ def _with_settings(row: Row, name: str, seen: Mapping[str, int]) -> str:
     return f"{name}, {details}" if seen[name] > 1 and details else name
 
 
+def of_seeds(cell: Cell) -> str:
+    """Return how many seeds a cell has, and of how many where some have no result."""
+    return plural(len(cell.seeds), "seed") if cell.whole else f"{len(cell.good)} of {plural(len(cell.seeds), 'seed')}"
+
+
 class Sentence(NamedTuple):
     """One statement about a chart: what it is about, and what it says."""
 
@@ -104,6 +112,8 @@ def _coverage(cells: Mapping[str, Cell]) -> Iterator[Sentence]:
 
 
 def _obstacle(cell: Cell) -> str:
+    if not cell.whole:
+        return of_seeds(cell)
     if cell.interval is not None and cell.interval.low is None:
         return cell.interval.basis
     return cell.marks[0].split(":")[0] if cell.marks else "no items"
@@ -113,7 +123,7 @@ def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentenc
     entries = {name: cell.entry for name, cell in cells.items() if cell.comparable and cell.entry}
     found = standing(entries, measure.higher_is_better)
     if found is None:
-        yield Sentence("Comparison", "none; it needs two rows with several seeds each.")
+        yield Sentence("Comparison", "none; it needs two rows with every seed, and more than one.")
         return
     best = cells[found.best].interval
     assert best is not None
@@ -122,13 +132,12 @@ def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentenc
     gaps = {name: found.differences[name] for name in sorted(found.differences)}
     if found.together:
         close = [f"{name} ({_gap(gaps[name], measure)})" for name in _by_size(gaps, found.together)]
-        yield Sentence(
-            "Not told apart from it", f"{listing(close)}; paired difference and its uncorrected 95{NO_BREAK}% interval."
-        )
+        yield Sentence("Not told apart from it", f"{listing(close)}.")
     if found.apart:
         far = [f"{name} ({number(gaps[name].estimate, measure)})" for name in _by_size(gaps, found.apart)]
         word = "Lower" if measure.higher_is_better else "Higher"
-        yield Sentence(f"{word} beyond chance", f"{listing(far)}; paired difference, Holm-corrected at 5{NO_BREAK}%.")
+        yield Sentence(f"{word} beyond chance", f"{listing(far)}.")
+    yield Sentence("Differences", DIFFERENCES)
 
 
 def _by_size(gaps: Mapping[str, Interval], chosen: Sequence[str]) -> list[str]:

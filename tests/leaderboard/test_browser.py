@@ -12,6 +12,15 @@ from tests.leaderboard.making import Made
 from tests.leaderboard.small_board import write_small_board
 
 pytestmark = pytest.mark.browser
+METHODS_STAY = """() => {
+    const table = document.querySelector("table.scores"), frame = table.parentElement
+    table.style.width = "2000px"
+    frame.scrollLeft = 500
+    const left = element => element.getBoundingClientRect().left
+    const names = [...table.querySelectorAll("th:first-child")]
+    return frame.scrollLeft === 500 && names.every(name => left(name) === left(frame))
+}"""
+"""Whether the names of the rows are seen wherever the table is scrolled to."""
 
 
 @pytest.mark.parametrize("width", [1280, 400])
@@ -33,6 +42,8 @@ def test_pages_fit_follow_the_scheme_and_fetch_nothing(tmp_path: Path, width: in
                 page.goto((tmp_path / "site" / name).as_uri())
                 assert page.evaluate("document.documentElement.scrollWidth") <= width
                 assert page.evaluate("document.fonts.status") == "loaded"
+            page.goto((tmp_path / "site" / "index.html").as_uri())
+            assert page.evaluate(METHODS_STAY)
             grounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
         browser.close()
     assert len(requests) >= 8

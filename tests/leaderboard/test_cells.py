@@ -105,6 +105,21 @@ def test_missing_failed_and_undefined_cells_have_no_number(tmp_path: Path) -> No
     assert rows["full"].size is None
 
 
+def test_a_cell_without_some_seed_of_its_column_is_not_compared(tmp_path: Path) -> None:
+    for seed in range(3):
+        Made(seed=seed, items=ITEMS).write(tmp_path)
+        if seed < 2:
+            Made(method="bitfit", seed=seed, items=ITEMS).write(tmp_path)
+        error = None if seed < 2 else Failure(kind="E", message="m")
+        Made(method="full", seed=seed, items=ITEMS, error=error, status="failed" if error else "ok").write(tmp_path)
+    Made(task="glue/rte", seed=7, items={"glue/rte": answers(50, 10)}).write(tmp_path)
+    (section,) = sections(tmp_path)
+    cells = {row.method: row.cells[TASK] for row in section.rows}
+    assert {name: cell.comparable for name, cell in cells.items()} == {"lora": True, "bitfit": False, "full": False}
+    assert {name: cell.missing for name, cell in cells.items()} == {"lora": (), "bitfit": (2,), "full": ()}
+    assert {cell.seeds for cell in cells.values()} == {(0, 1, 2)}
+
+
 def test_unusable_items_keep_the_mean_and_lose_the_interval(tmp_path: Path) -> None:
     (Made(items=ITEMS).write(tmp_path) / "items.parquet").unlink()
     ((section,), unreadable) = tabulate(load_records([tmp_path]).runs, {})

@@ -16,10 +16,14 @@ def test_the_newest_card_wins_and_states_that_are_not_complete_are_told(tmp_path
     items = {TASK: answers(10, 2)}
     Made(items=items, cards={TASK: card(TASK, chance=0.4)}).write(tmp_path)
     Made(seed=1, items=items, cards={TASK: card(TASK, chance=0.6) | {"version": 2}}, state="carved").write(tmp_path)
+    Made(seed=2, items={TASK: answers(8, 2)}).write(tmp_path)
+    Made(seed=3, status="failed").write(tmp_path)
     runs = load_records([tmp_path]).runs
     column = column_of(TASK, runs)
+    assert column.items == (8, 10)
     assert (column.version, column.measure.chance, column.states, column.title) == (2, 0.6, ("carved",), "SST2")
-    assert [headline(run, column) for run in runs] == [0.8, 0.8]
+    found = {run.record.spec.seed: headline(run, column) for run in runs}
+    assert found == {0: 0.8, 1: 0.8, 2: 0.75, 3: None}
 
 
 def test_a_task_without_a_card_keeps_its_name_and_its_headline(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.metric import METRICS
 from leaderboard.compare import compare, holm, standing
@@ -69,9 +71,32 @@ def test_lower_may_be_better() -> None:
     assert found.best == "b"
 
 
-def test_one_entry_or_no_common_seed_compares_nothing() -> None:
-    assert standing({"a": cell(80)}, higher_is_better=True) is None
+def test_one_entry_or_nothing_in_common_compares_nothing() -> None:
     one = cell(80)
-    found = standing({"a": one.part([0, 1], one.item_ids), "b": one.part([2], one.item_ids)}, higher_is_better=True)
-    assert found is not None
-    assert found.differences == {}
+    assert standing({"a": one}, higher_is_better=True) is None
+    first, second = one.part([0, 1], one.item_ids), one.part([2], one.item_ids)
+    assert standing({"a": first, "b": second}, higher_is_better=True) is None
+    first, second = one.part([0, 1], one.item_ids[:50]), one.part([0, 1], one.item_ids[50:])
+    assert standing({"a": first, "b": second}, higher_is_better=True) is None
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 100), st.sets(st.integers(0, 3), min_size=1), st.integers(1, 100)),
+        min_size=2,
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_the_best_is_never_worse_than_what_it_is_compared_with(
+    facts: list[tuple[int, set[int], int]], higher_is_better: bool
+) -> None:
+    entries = {}
+    for number, (num_right, seeds, num_items) in enumerate(facts):
+        whole = cell(num_right, num_seeds=4, shift=10 * number)
+        entries[f"m{number}"] = whole.part(sorted(seeds), whole.item_ids[:num_items])
+    found = standing(entries, higher_is_better)
+    if found is not None:
+        sign = 1 if higher_is_better else -1
+        assert all(sign * difference.estimate >= -1e-12 for difference in found.differences.values())
+        assert found.differences.keys() == entries.keys() - {found.best}

@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 
 from harness.record import Failure
-from leaderboard.exports import FIELDS, records_csv, records_json
+from leaderboard.cells import tabulate
+from leaderboard.exports import CELL_FIELDS, FIELDS, cells_csv, records_csv, records_json
 from leaderboard.load import load_records
 from tests.leaderboard.making import Made, answers, card
 
@@ -34,3 +35,23 @@ def test_json_holds_every_attempt_as_written(tmp_path: Path) -> None:
     content = json.loads(records_json(loaded.runs, {}))
     written = [json.loads(attempt.record.to_json()) for run in loaded.runs for attempt in run.attempts]
     assert content == {"records": written, "stale": {}}
+
+
+def test_cells_csv_has_a_line_per_cell_with_its_interval_seeds_and_marks(tmp_path: Path) -> None:
+    for seed in range(2):
+        made = Made(values={"rank": 8}, seed=seed, items={"glue/sst2": answers(50, 10 + seed, seed)})
+        made.write(tmp_path)
+    Made("full", status="failed", error=Failure(kind="E", message="m")).write(tmp_path)
+    table = tabulate(load_records([tmp_path]).runs, {made.run_id: "moved on"})
+    lines = list(csv.DictReader(cells_csv(table.sections).splitlines()))
+    assert tuple(lines[0]) == CELL_FIELDS
+    good, bad = lines
+    interval = table.sections[0].rows[0].cells["glue/sst2"].interval
+    assert interval is not None
+    assert (float(good["mean"]), float(good["low"]), float(good["high"])) == interval[:3]
+    chosen = ("method", "values", "task", "trained", "seeds", "seeds_asked", "items", "compared", "marks")
+    assert [good[name] for name in chosen] == [
+        "lora", '{"rank": 8}', "glue/sst2", "22000", "0 1", "0 1", "50", "0", "stale: moved on",
+    ]  # fmt: skip
+    assert [bad[name] for name in chosen] == ["full", "{}", "glue/sst2", "", "", "0 1", "", "0", ""]
+    assert (bad["mean"], bad["low"], bad["high"]) == ("", "", "")

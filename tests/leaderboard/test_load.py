@@ -67,6 +67,7 @@ def test_broken_files_are_named_without_the_machine_path_and_the_rest_is_used(tm
     assert f"out/{truncated.relative_to(folder)}: not a record (JSONDecodeError" in text
     assert "schema version 99 is unknown" in text
     assert "it was edited" in text
+    assert all(message.endswith("; remove its attempt folder, or restore the file") for message in loaded.unreadable)
 
 
 def test_an_attempt_without_record_is_counted_as_unfinished(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_items_that_are_not_the_record_s_own_are_refused(tmp_path: Path) -> None
     (run,) = load_records([tmp_path]).runs
     table = pq.read_table(place / "items.parquet")
     pq.write_table(table.slice(0, 10), place / "items.parquet")
-    with pytest.raises(UnreadableRecord, match="SHA-256"):
+    with pytest.raises(UnreadableRecord, match="SHA-256.*; remove its attempt folder, or restore the file"):
         read_items(run.result, "glue/sst2", ACCURACY)
     (place / "items.parquet").write_bytes(b"PAR1")
     with pytest.raises(UnreadableRecord, match="not the items of a run"):
@@ -121,7 +122,7 @@ def test_an_entry_needs_equal_items_of_all_seeds(tmp_path: Path) -> None:
     runs = load_records([tmp_path]).runs
     assert sorted(read_entry(runs, "glue/sst2", "accuracy").rows) == [0, 1]
     Made(seed=2, items={"glue/sst2": answers(19, 4)}).write(tmp_path)
-    with pytest.raises(UnreadableRecord, match="scored different items"):
+    with pytest.raises(UnreadableRecord, match="scored different items; run them again on the same data"):
         read_entry(load_records([tmp_path]).runs, "glue/sst2", "accuracy")
     with pytest.raises(UnreadableRecord, match="'bleu' is unknown"):
         read_entry(runs, "glue/sst2", "bleu")

@@ -18,6 +18,8 @@ from leaderboard.page import build_board
 from tests.leaderboard.making import Made, answers, card
 from tests.leaderboard.small_board import visible, words, write_small_board
 
+BEST = ("random_mask", "227132", "glue/sst2")
+
 
 def rows(page: Path) -> dict[str, list[str]]:
     """Return the rows of the first score table: the method's text to the texts of its other cells."""
@@ -42,25 +44,26 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_head_counts_what_the_page_stands_on(site: Path) -> None:
-    assert "21 final runs · 21 attempts · 2 not ok · CSV · JSON" in words(site / "index.html")
+    text = words(site / "index.html")
+    assert "21 final runs · 21 attempts · 2 not ok · records.csv · cells.csv · records.json" in text
 
 
 def test_cells_hold_mean_interval_and_seeds(site: Path) -> None:
     text = words(site / "index.html")
     # 10, 11 and 12 wrong answers of 100.
-    assert re.search(r"random_mask on linear 227,132 asked 1 % .* 89\.0 \[\d\d\.\d, 9\d\.\d\] 3 seeds: 0 1 2", text)
+    assert re.search(r"random_mask asked 1 % on linear 227,132 .* 89\.0 \[\d\d\.\d, 9\d\.\d\] 3 seeds: 0 1 2", text)
     assert "head_only on linear 0" in text
-    assert "glue/cola matthews chance 0.000 carved data" in text
-    assert "glue/sst2 accuracy, % chance 50.0" in text
+    assert "glue/cola matthews n = 100 chance 0.000 carved data" in text
+    assert "glue/sst2 accuracy, % n = 100 chance 50.0" in text
 
 
 def test_missing_failed_not_applicable_and_single_seeds_are_shown_as_such(site: Path) -> None:
     found = {name.split()[0]: cells for name, cells in rows(site / "index.html").items()}
     size, cola, sst2 = found["lora"]
     assert (size, cola) == ("9,000", "—")
-    assert re.fullmatch(r"85\.0 \[\d\d\.\d, 9\d\.\d\] 1 seed: 0 items only", sst2)
-    assert found["full"] == ["—", "—", "diverged : 0"]
-    assert found["pst"] == ["— asked 10", "—", "not applicable : 0 smallest is 3,000"]
+    assert re.fullmatch(r"85\.0 \[\d\d\.\d, 9\d\.\d\] 1 of 3 seeds: 0 items only not run: 1 2", sst2)
+    assert found["full"] == ["—", "—", "diverged : 0 not run: 1 2"]
+    assert found["pst"] == ["—", "—", "not applicable : 0 smallest is 3,000 not run: 1 2"]
 
 
 def test_rows_stand_by_size_and_nothing_is_numbered_as_a_rank(site: Path) -> None:
@@ -74,9 +77,26 @@ def test_each_chart_has_a_drawing_and_a_summary_in_words(site: Path) -> None:
     assert page.count('<svg role="img"') == 2
     assert "Highest mean: random_mask 1 %, 89.0 [" in text
     assert "One seed, not compared: lora rank 8." in text
-    assert "Lower beyond chance: random_mask 0.01 % (10.0) and head_only (30.0)" in text
+    assert "Lower beyond chance: random_mask 0.01 % (10.0) and head_only (30.0)." in text
+    verdict = "an interval is of one pair alone, a verdict is corrected for all pairs here (Holm, 5 %)"
+    assert text.count(verdict) == 2
     assert "Frontier of the means: head_only, random_mask 0.01 % and random_mask 1 %" in text
     assert "No number: full and pst 10." in text
+
+
+def test_a_seed_that_a_row_lacks_is_named_and_the_row_is_drawn_hollow_and_not_compared(tmp_path: Path) -> None:
+    for seed in range(3):
+        for method, wrong in (("bitfit", 30), ("lora", 40), ("full", 10)):
+            if (method, seed) != ("full", 2):
+                made = Made(method, seed=seed, trained=10 * wrong, items={"glue/sst2": answers(100, wrong, seed)})
+                made.write(tmp_path / "records")
+    page = build_board([tmp_path / "records"], tmp_path / "site").page
+    text, found = words(page), rows(page)
+    assert found["full on linear 100"][1].endswith("2 of 3 seeds: 0 1 not run: 2")
+    assert found["lora on linear 400"][1].endswith("3 seeds: 0 1 2")
+    assert "Highest mean: bitfit, 70.0 [" in text
+    assert "Not compared: full (2 of 3 seeds)." in text
+    assert page.read_text().count('fill="var(--ground)"') == 1
 
 
 def test_runs_without_result_are_listed_with_reason_and_link(site: Path) -> None:
@@ -139,6 +159,10 @@ def test_downloads_hold_every_number(site: Path) -> None:
     assert (one["metric"], one["value"], one["headline"], one["trained"]) == ("accuracy", "0.85", "1", "9000")
     (bad,) = (line for line in lines if line["status"] == "diverged")
     assert (bad["value"], bad["reason"], bad["trained"]) == ("", "loss is NaN", "")
+    cells = list(csv.DictReader((site / "cells.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(cells) == 6 * 2
+    (best,) = (line for line in cells if (line["method"], line["trained"], line["task"]) == BEST)
+    assert (best["mean"], best["seeds"], best["items"], best["compared"]) == ("0.89", "0 1 2", "100", "1")
     content = json.loads((site / "records.json").read_text())
     assert len(content["records"]) == 21
     assert content["stale"] == {}
@@ -206,6 +230,8 @@ def test_stale_unreadable_and_selected_on_the_reported_split_are_said(tmp_path: 
     text = words(summary.page)
     assert "Selected on the reported split, as the papers did" in text
     assert "1 seed: 0 items only stale" in text
+    assert "measured with code or card versions that are not today’s" in text
+    assert "remove its attempt folder, or restore the file" in text
     assert "lora on glue/sst2: tasks/glue.py has changed" in text
     assert "JSONDecodeError" in text
     run_page = words(tmp_path / "site" / "runs" / f"{made.run_id}.html")
@@ -240,6 +266,8 @@ def test_a_run_page_tells_the_whole_run(tmp_path: Path) -> None:
         "epoch 3 was kept",
         "a note",
         "peak memory —",
+        "size of the trained part —",
+        "On a CPU, peak memory is the resident set of the whole worker, with what it keeps from earlier runs",
     ):
         assert fact in text, fact
     assert page.read_text().count("<polyline") == 3
@@ -258,7 +286,7 @@ def test_ties_are_shown_as_equals(tmp_path: Path) -> None:
         for seed in range(3):
             Made(method, seed=seed, items={"glue/sst2": answers(100, 20, seed)}).write(tmp_path / "records")
     text = words(build_board([tmp_path / "records"], tmp_path / "site").page)
-    assert "Not told apart from it: lora (0.0)" in text
+    assert "Not told apart from it: lora (0.0)." in text
     assert "Frontier of the means: bitfit and lora" in text
 
 
