@@ -38,7 +38,7 @@ def test_a_suite_becomes_records_and_a_page(tmp_path: Path) -> None:
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", built.page.read_text(encoding="utf-8")))
     assert "4 final runs" in page
     assert "stale" not in page
-    for method, shown in (("head_only", "head_only 0"), ("random_mask", "random_mask on linear 317 asked 1 %")):
+    for method, shown in (("head_only", "head_only 0"), ("random_mask", "random_mask asked 1 % on linear 317")):
         numbers = [run.record.scores[0].metrics["accuracy"] for run in loaded.runs if run.record.spec.method == method]
         mean = sum(number or 0 for number in numbers) / 2
         assert re.search(rf"{shown} {100 * mean:.1f} \[.*?\] 2 seeds: 0 1", page), method
