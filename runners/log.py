@@ -14,6 +14,8 @@ from pathlib import Path
 from harness.environment import redact
 from harness.record import LOG_FILE
 
+OURS = "\x1e"
+"""Stands before words of our own: they begin a line, also where a method left its last one open."""
 POLL = 100
 """Milliseconds between looks at whether the attempt has ended."""
 
@@ -49,10 +51,10 @@ class Log:
         self._thread.join()
 
     def add(self, text: str) -> None:
-        """Add text of our own after what was printed so far, even where a method closed or replaced the streams."""
+        """Add text of our own on a line of its own, even where a method closed or replaced the streams."""
         _flush()
         with suppress(OSError), open(2, "wb", closefd=False) as stream:
-            stream.write(text.encode(errors="replace"))
+            stream.write(f"{OURS}{text}".encode(errors="replace"))
 
     def _copy(self, read_end: int) -> None:
         decoder, rest, poll = codecs.getincrementaldecoder("utf-8")("replace"), "", select.poll()
@@ -67,7 +69,8 @@ class Log:
                 chunk = os.read(read_end, 1 << 16)
                 if not chunk:
                     break
-                *lines, rest = re.split(r"\r\n|\r|\n", rest + decoder.decode(chunk))
+                text = re.sub(rf"(^|[\r\n]){OURS}", r"\1", rest + decoder.decode(chunk))
+                *lines, rest = re.split(rf"\r\n|\r|\n|{OURS}", text)
                 self._write(lines)
             self._write([rest] if rest else [])
         os.close(read_end)
