@@ -78,10 +78,12 @@ def test_a_full_disk_does_not_block_who_prints(tmp_path: Path) -> None:
             os.write(1, b"x" * 10_000 + b"\n")  # in all, more than a pipe holds
 
 
-def test_our_own_words_follow_what_was_printed_also_where_a_method_closed_the_streams(tmp_path: Path) -> None:
+def test_our_own_words_begin_a_line_after_what_was_printed_also_where_a_method_closed_the_streams(
+    tmp_path: Path,
+) -> None:
     with printing_as_a_worker(), Log(tmp_path) as log:
         sys.stdout.write("not flushed")
-        log.add(" until now \udc80\n")
+        log.add("ours \udc80\n")
         sys.stderr.close()
         log.add("after that\n")
-    assert lines(tmp_path) == ["not flushed until now ?", "after that"]
+    assert lines(tmp_path) == ["not flushed", "ours ?", "after that"]
