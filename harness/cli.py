@@ -116,12 +116,13 @@ def plan(
     mirror: Mirror = None,
     only: Only = None,
     settings: Settings = None,
+    retry: Retry = None,
     as_json: AsJson = False,
 ) -> None:
     """Show what a suite would run, and why; do nothing."""
     from harness.api import plan_suite
 
-    planned = plan_suite(suite, out=out, mirror=mirror, only=only, settings=settings or ())
+    planned = plan_suite(suite, out=out, mirror=mirror, only=only, settings=settings or (), retry=retry or ())
     if as_json:
         runs = [{"run_id": run.spec.run_id, "state": run.state, "reason": run.reason} for run in planned.runs]
         typer.echo(json.dumps({"suite": planned.suite, "runs": runs, "counts": planned.counts()}, indent=1))
