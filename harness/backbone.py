@@ -1,7 +1,8 @@
 """Backbones: a reference to weights becomes files, a kind, and a model that can be used again after every run.
 
 ``hub:NAME@REVISION`` (or a bare name), ``path:DIR``, ``package:MODULE/SUBPATH`` (weights inside an installed Python
-package, located without importing it), ``tiny:ARCH`` (small random weights, for tests).
+package, located without importing it), ``tiny:ARCH`` (small random weights, for tests; ``tiny:ARCH@WIDTHxLAYERS`` for
+another size, such as the benchmark's).
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness import tiny
 from harness.digest import file_digest
 from harness.errors import MissingPrerequisite, UnknownName
 
@@ -23,33 +25,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["encoder", "decoder", "vision"]
 SCHEMES = ("hub", "path", "package", "tiny")
-TINY: dict[str, dict[str, Any]] = {  # Any: the configuration classes' own arguments
-    "bert": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
-    "roberta": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64},
-    "opt": {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "ffn_dim": 64,
-        "word_embed_proj_dim": 32,
-    },
-    "gpt2": {"n_embd": 32, "n_layer": 2, "n_head": 2},
-    "llama": {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "intermediate_size": 64,
-    },
-    "vit": {
-        "hidden_size": 32,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 64,
-        "image_size": 32,
-    },
-}
-TINY_VERSION, TINY_VOCABULARY = 1, 261
 
 
 @dataclass(frozen=True)
@@ -79,9 +54,7 @@ def locate(reference: str) -> BackboneFiles:
     if scheme not in SCHEMES:
         raise UnknownName("backbone scheme", scheme, SCHEMES, reference)
     if scheme == "tiny":
-        if rest not in TINY:
-            raise UnknownName("backbone", reference, [f"tiny:{name}" for name in TINY])
-        return BackboneFiles(reference, None, rest, f"tiny:{rest}@{TINY_VERSION}")
+        return BackboneFiles(reference, None, tiny.parse(rest).architecture, f"tiny:{rest}@{tiny.VERSION}")
     folder = {"path": _path, "package": _package, "hub": _hub}[scheme](rest)
     config = folder / "config.json"
     weights = sorted(folder.glob("*.safetensors"))
@@ -104,6 +77,7 @@ class Backbone:
         self.head = head
         self.tokenizer = tokenizer
         self.pristine: Mapping[str, Tensor] = _pristine(model, head, files)
+        self._buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
 
     @property
     def num_parameters(self) -> int:
@@ -139,22 +113,37 @@ class Backbone:
                     parameter.fill_(0.0 if name.endswith("bias") else 1.0)
 
     def changed(self) -> list[str]:
-        """Return the names of backbone tensors that differ in any bit from the weights as loaded."""
-        import torch
+        """Return the names of backbone tensors, buffers included, that differ in any bit from those loaded."""
+        parameters = {n: p for n, p in self.model.named_parameters() if n not in self.head}
+        pairs: list[tuple[str, Tensor, Tensor]] = [
+            (name, self.pristine[name], parameter) for name, parameter in parameters.items()
+        ]
+        pairs += [(name, self._buffers[name], buffer) for name, buffer in self.model.named_buffers()]
+        return [name for name, original, now in pairs if not same_bits(original.to(now.device), now)]
 
-        integers = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
-        changed = []
-        for name, parameter in self.model.named_parameters():
-            if name in self.head:
-                continue
-            original = self.pristine[name].to(parameter.device)
-            same = original.dtype == parameter.dtype and torch.equal(
-                original.view(integers[original.element_size()]),
-                parameter.detach().view(integers[parameter.element_size()]),
-            )
-            if not same:
-                changed.append(name)
-        return changed
+
+def same_bits(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors are equal in type, shape and every bit, -0.0 and NaN included."""
+    import torch
+
+    integers = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    if first.dtype != second.dtype or first.shape != second.shape:
+        return False
+    as_integers = integers[first.element_size()]
+    return torch.equal(first.detach().contiguous().view(as_integers), second.detach().contiguous().view(as_integers))
+
+
+def train_mode(model: nn.Module) -> None:
+    """Put a model into training mode, batch norms aside: their statistics are the backbone's and stay as they are.
+
+    A running statistic is no trained scalar, so letting it move would change the model beside its trained part.
+    """
+    from torch.nn.modules.batchnorm import _BatchNorm
+
+    model.train()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
 
 
 def load_tokenizer(files: BackboneFiles) -> Any:  # Any: see Backbone
@@ -162,7 +151,7 @@ def load_tokenizer(files: BackboneFiles) -> Any:  # Any: see Backbone
     from transformers import AutoTokenizer
 
     if files.folder is None:
-        return _byte_tokenizer()
+        return tiny.tokenizer()
     return AutoTokenizer.from_pretrained(files.folder)
 
 
@@ -183,7 +172,7 @@ def load_model(
 
     if files.folder is None or meta:
         if files.folder is None:
-            config = _tiny_config(files.reference.partition(":")[2], **options)
+            config = tiny.parse(files.reference.partition(":")[2]).config(**options)
         else:
             config = AutoConfig.from_pretrained(files.folder, **options)
         with torch.random.fork_rng(devices=[]), torch.device("meta" if meta else "cpu"):
@@ -307,40 +296,3 @@ def _digest(paths: list[Path]) -> str:
     for path in paths:
         total.update(f"{path.name}:{file_digest(path)}\n".encode())
     return total.hexdigest()
-
-
-def _tiny_config(architecture: str, **options: Any) -> Any:  # Any: transformers' configurations
-    from transformers import AutoConfig
-
-    values = {"vocab_size": TINY_VOCABULARY, "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2}
-    values |= {"max_position_embeddings": 160, "n_positions": 160}
-    if architecture == "vit":
-        values = {}
-    return AutoConfig.for_model(architecture, **values, **TINY[architecture], **options)
-
-
-def _byte_tokenizer() -> Any:  # Any: see Backbone
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
-
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<pad>", "<s>", "</s>", "<mask>", "<unk>"]
-    vocabulary = {token: index for index, token in enumerate([*special, *letters])}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[], unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> $B </s>",
-        special_tokens=[("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])],
-    )
-    names = {
-        "pad_token": "<pad>",
-        "bos_token": "<s>",
-        "eos_token": "</s>",
-        "mask_token": "<mask>",
-        "unk_token": "<unk>",
-    }
-    return PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
-        tokenizer_object=tokenizer, cls_token="<s>", sep_token="</s>", **names
-    )

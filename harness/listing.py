@@ -42,14 +42,14 @@ def tasks() -> list[Row]:
 
 def backbones() -> list[Row]:
     """Return the backbones of the shipped suites and the tiny ones; any other reference works as well."""
-    from harness.backbone import TINY
+    from harness.tiny import ARCHITECTURES
 
     used: dict[str, list[str]] = {}
     for card in suites():
         for name in _backbones_of(card):
             used.setdefault(name, []).append(str(card["name"]))
     titles = {name: f"used by {', '.join(names)}" for name, names in used.items()}
-    titles |= {f"tiny:{name}": "small random weights, for tests" for name in TINY}
+    titles |= {f"tiny:{name}": "small random weights, for tests" for name in ARCHITECTURES}
     return [{"name": name, "title": title, "card": {"reference": name}} for name, title in sorted(titles.items())]
 
 

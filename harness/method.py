@@ -6,9 +6,10 @@ hooks it needs, and ``METHOD``. The base class freezes, counts, saves, loads and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Protocol as Structural
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from harness.targets import Targets
 
 
+BUFFER = "buffer:"
+"""Begins the names of a state's buffers, so that no trained scalar's name can be taken for one."""
+
+
 class MethodCard(BaseModel):
     """The static facts of one method, a literal in its file."""
 
@@ -30,7 +35,7 @@ class MethodCard(BaseModel):
     title: str
     paper: str
     url: str
-    year: int
+    year: int | None
     code: str | None
     version: int
     count: str
@@ -69,16 +74,42 @@ class Plan:
     batch_size: int = 0
 
 
+class Samples(Structural):
+    """The training rows, for methods whose choice needs data (Any: batches are the protocol's own)."""
+
+    def __len__(self) -> int:
+        """Return the number of training rows."""
+        ...
+
+    def batches(self, count: int, size: int = 1) -> Iterator[Any]:
+        """Yield batches of ``size`` rows from the first ``count`` rows of one order of the run's own seed."""
+        ...
+
+    def loss(self, batch: Any) -> Tensor:
+        """Return the mean training loss of a batch against the true labels; for one row, ``-log p(y|x)``."""
+        ...
+
+    def log_likelihoods(self, batch: Any) -> Tensor:
+        """Return ``log p(c|x)`` for every outcome c, (rows, outcomes) in fp32.
+
+        Raises:
+            NotApplicable: where the outcomes cannot be listed, as in a regression.
+        """
+        ...
+
+
 class Method:
     """The base of every method: nothing but the head is trained until a subclass says otherwise."""
 
     Config: ClassVar[type[BaseModel]] = Config
-    trains_head: ClassVar[bool] = True
+    trains_head: bool = True
+    """Whether the optimiser updates the head; a method with an option for it sets this in ``__init__``."""
 
     def __init__(self, config: BaseModel | None = None) -> None:
         self.config = config if config is not None else self.Config()
         self._dense: dict[str, nn.Parameter] = {}
         self._head: dict[str, nn.Parameter] = {}
+        self._targeted: dict[str, nn.Parameter] = {}
 
     # Hooks: a subclass overrides only those it needs.
 
@@ -86,7 +117,14 @@ class Method:
         """Insert or mark the trained part of a frozen ``model``."""
 
     def count(self, model: nn.Module, plan: Plan) -> int:
-        """Return the number of trained scalars outside the head, in closed form, for the configured size."""
+        """Return the number of trained scalars outside the head, in closed form, for the configured size.
+
+        Planning calls this on the meta device, so what ``attach`` would refuse for its size is refused here.
+
+        Raises:
+            NotApplicable: where the method makes no sense on this model and targets; the reason names the size.
+            ValueError: where a value of the configuration is missing.
+        """
         return 0
 
     def solve(self, model: nn.Module, plan: Plan) -> BaseModel:
@@ -97,11 +135,22 @@ class Method:
         """
         raise NotApplicable(f"{type(self).__name__} has one size and takes no budget")
 
-    def calibrate(self, model: nn.Module, batches: Iterable[Any]) -> None:
-        """Make choices that need data (Any: batches are the protocol's own); its time counts as training."""
+    def calibrate(self, model: nn.Module, samples: Samples) -> None:
+        """Make choices that need data; its time counts as training.
 
-    def before_epoch(self, epoch: int) -> None:
-        """Act before epoch ``epoch`` (from 1)."""
+        Raises:
+            Diverged: if what the data give is not finite.
+        """
+
+    def before_epoch(self, epoch: int) -> Mapping[str, Tensor] | None:
+        """Act before epoch ``epoch`` (from 1).
+
+        Returns:
+            Null, or, where trained scalars were exchanged: the trained parameter's name to an int64 tensor of its new
+            shape that holds each scalar's flat position before, -1 for a new one. The loop carries the optimiser's
+            state along.
+        """
+        return None
 
     def after_backward(self) -> None:
         """Act on gradients before clipping and the optimiser's step."""
@@ -138,6 +187,23 @@ class Method:
         """Return the scalars left beside the backbone's own after merging."""
         return 0
 
+    def buffers(self) -> dict[str, Tensor]:
+        """Return what the trained part needs beside its trained scalars, by name: mask indices and the like."""
+        return {}
+
+    def load_buffers(self, buffers: Mapping[str, Tensor]) -> None:
+        """Put buffers back; called before the trained scalars are, so a method may rebuild their shapes here.
+
+        Raises:
+            ValueError: if they are those of another method or backbone.
+        """
+        if buffers.keys() != self.buffers().keys():
+            raise ValueError(_unfit(self, set(buffers) ^ set(self.buffers())))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what a reader of the record should know, such as a sample that was smaller than asked."""
+        return ()
+
     def zeros(self) -> tuple[int, int] | None:
         """Return (exact zeros, scalars) of the targeted weights, for methods that make a sparse model."""
         return None
@@ -149,6 +215,7 @@ class Method:
         for parameter in model.parameters():
             parameter.requires_grad_(False)
         named = dict(model.named_parameters())
+        self._targeted = plan.targets.tensors
         self._head = {name: named[name] for name in sorted(plan.head) if name in named}
         self.attach(model, plan, streams)
         if self.trains_head:
@@ -178,26 +245,26 @@ class Method:
         return [{"params": list(self.updated().values())}]
 
     def state(self) -> dict[str, Tensor]:
-        """Return a copy of the trained part, head included."""
-        return {name: parameter.detach().clone() for name, parameter in self.updated().items()}
+        """Return a copy of the trained part: trained scalars, the head where it is trained, and buffers."""
+        buffers = {f"{BUFFER}{name}": tensor for name, tensor in self.buffers().items()}
+        tensors = {**self.updated(), **buffers}
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Put a trained part back.
+        """Put a trained part back, on this backbone or a fresh one; a method that needs data need not see any.
 
         Raises:
             ValueError: if it is that of another method or backbone.
         """
+        buffers = {name.removeprefix(BUFFER): t for name, t in state.items() if name.startswith(BUFFER)}
+        scalars = {name: tensor for name, tensor in state.items() if not name.startswith(BUFFER)}
+        self.load_buffers(buffers)
         updated = self.updated()
-        wrong = sorted(set(state) ^ set(updated)) or [
-            name for name in updated if updated[name].shape != state[name].shape
-        ]
+        wrong = set(scalars) ^ set(updated) or {n for n in updated if updated[n].shape != scalars[n].shape}
         if wrong:
-            raise ValueError(
-                f"this trained part does not fit {type(self).__name__} on this backbone; "
-                f"it differs in {', '.join(wrong[:5])}"
-            )
+            raise ValueError(_unfit(self, wrong))
         for name, parameter in updated.items():
-            parameter.data.copy_(state[name])
+            parameter.data.copy_(scalars[name])
         self.loaded()
 
     def loaded(self) -> None:
@@ -213,10 +280,19 @@ class Method:
         self.remove(model)
         for name, parameter in self._dense.items():
             parameter.data = pristine[name].to(parameter.device, copy=True)
+        for name, parameter in self._targeted.items():  # merging leaves no structure behind, but other values
+            parameter.data.copy_(pristine[name])
         for parameter in model.parameters():
             parameter.requires_grad_(False)
             parameter.grad = None
-        self._dense = {}
+        self._dense, self._targeted = {}, {}
+
+
+def _unfit(method: Method, names: set[str]) -> str:
+    return (
+        f"this trained part does not fit {type(method).__name__} on this backbone; "
+        f"it differs in {', '.join(sorted(names)[:5])}"
+    )
 
 
 def _free(parameter: nn.Parameter) -> None:

@@ -59,6 +59,10 @@ class Protocol(Structural):
         """Return the mean training loss of a batch in fp32."""
         ...
 
+    def log_likelihoods(self, model: nn.Module, batch: Any, card: TaskCard) -> Tensor:
+        """Return the log-probability of every outcome, (rows, outcomes); ``NotApplicable`` where none can be listed."""
+        ...
+
     def predict(self, model: nn.Module, batch: Any, card: TaskCard) -> tuple[Tensor, Tensor]:
         """Return predictions (rows,) and the mean loss of a batch."""
         ...

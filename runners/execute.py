@@ -17,11 +17,11 @@ from harness import data, provenance, registry
 from harness.backbone import Backbone
 from harness.data import Part
 from harness.method import Method, Plan
-from harness.protocol import Examples, Protocol, load_protocol
+from harness.protocol import Protocol, load_protocol
 from harness.random import Streams
 from harness.record import Cost, Counts, Digests, EpochMetrics, TaskScore
 from harness.spec import Spec
-from runners.fit import Fitted, Report, Trainer, training_batches
+from runners.fit import Fitted, Report, Trainer
 from runners.prepare import attach, frozen_dtype, max_length
 from runners.prepare import splits as divide
 from runners.score import Evaluator, score
@@ -102,13 +102,14 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
         with outcome.phase("attach"):
             method, plan = attach(spec, backbone, len(train))
             outcome.method_config = method.config.model_dump(mode="json")
-            outcome.counts = _counts(method, plan)
-            _check_count(spec.method, outcome.counts.trained, method.count(backbone.model, plan))
         if spec.training.gradient_checkpointing:
             backbone.model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         trainer = Trainer(backbone.model, method, task.card, evaluator, spec.training, Streams(spec.seed), report)
         with outcome.phase("calibrate"):
-            method.calibrate(backbone.model, _calibration_batches(trainer, train))
+            method.calibrate(backbone.model, trainer.samples(train))
+        outcome.counts = _counts(method, plan)
+        _check_count(spec.method, outcome.counts.trained, method.count(backbone.model, plan))
+        outcome.notes += method.notes()
         fitted = outcome.fitted = trainer.fit(train, validation)
         outcome.seconds |= {"fit": fitted.train_seconds, "validate": fitted.validate_seconds}
         outcome.validation, outcome.best_epoch = tuple(fitted.validation), fitted.best_epoch
@@ -149,13 +150,6 @@ def _check_count(name: str, trained: int, formula: int) -> None:
         raise ValueError(
             f"method {name} trains {trained} scalars outside the head, but its count says {formula}; mend its count"
         )
-
-
-def _calibration_batches(trainer: Trainer, train: Examples) -> Iterator[Any]:  # Any: batches are the protocol's own
-    """Yield the training rows in batches, in an order of their own (epoch 0); nothing is made unless asked for."""
-    evaluator, training = trainer.evaluator, trainer.training
-    for rows in training_batches(train.lengths, training.batch_size, trainer.streams, 0):
-        yield evaluator.protocol.collate(train, rows.tolist(), evaluator.tokenizer, evaluator.device)
 
 
 def _score(

@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from harness.backbone import train_mode
 from harness.errors import Diverged
-from harness.method import Method
+from harness.method import Method, Samples
 from harness.protocol import Examples
 from harness.random import Streams
 from harness.record import EpochMetrics
@@ -72,10 +73,12 @@ class Trainer:
         schedule = _schedule(optimizer, self.training, total_steps)
         torch.manual_seed(self.streams.integer("dropout"))
         fitted, best, pace = Fitted(state={}), (-math.inf, -math.inf), _Pace(total_steps)
-        self.model.train()
+        train_mode(self.model)
         for epoch in range(1, self.training.epochs + 1):
             started = time.perf_counter()
-            self.method.before_epoch(epoch)
+            exchanged = self.method.before_epoch(epoch)
+            if exchanged:
+                carry(optimizer, self.method.updated(), exchanged)
             losses: list[Tensor] = []
             for rows in training_batches(train.lengths, self.training.batch_size, self.streams, epoch):
                 losses.append(self._step(optimizer, train, rows))
@@ -98,16 +101,15 @@ class Trainer:
         fitted.items_per_second, fitted.tokens_per_second = pace.speeds()
         return fitted
 
+    def samples(self, train: Examples) -> Samples:
+        """Return the training rows as methods see them whose choice needs data."""
+        return _TrainingSamples(self, train)
+
     def _step(self, optimizer: torch.optim.Optimizer, train: Examples, rows: NDArray[np.int64]) -> Tensor:
         """Take one optimiser step over ``rows``; return the mean loss, not yet waited for."""
         total = torch.zeros((), device=self.evaluator.device)
         for part in np.array_split(rows, min(self.training.accumulation, len(rows))):
-            batch = self.evaluator.protocol.collate(
-                train, part.tolist(), self.evaluator.tokenizer, self.evaluator.device
-            )
-            with autocast(self.evaluator.device, self.evaluator.dtype):
-                loss = self.evaluator.protocol.loss(self.model, batch, self.card)
-            loss = loss * (len(part) / len(rows))
+            loss = self.loss(self.collate(train, part)) * (len(part) / len(rows))
             total += loss.detach()
             loss.backward()  # type: ignore[no-untyped-call]
         extra = self.method.extra_loss()
@@ -119,6 +121,16 @@ class Trainer:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         return total
+
+    def collate(self, train: Examples, rows: NDArray[np.int64]) -> Any:  # Any: batches are the protocol's own
+        """Return the batch of some rows, on the device."""
+        evaluator = self.evaluator
+        return evaluator.protocol.collate(train, rows.tolist(), evaluator.tokenizer, evaluator.device)
+
+    def loss(self, batch: Any) -> Tensor:  # Any: as above
+        """Return the mean loss of a batch."""
+        with autocast(self.evaluator.device, self.evaluator.dtype):
+            return self.evaluator.protocol.loss(self.model, batch, self.card)
 
     def _check(self, losses: list[Tensor], step: int, total_steps: int, epoch: int) -> float:
         mean = float(torch.stack(losses).mean())
@@ -158,6 +170,29 @@ class Trainer:
         return fitted
 
 
+@dataclass(frozen=True)
+class _TrainingSamples:
+    """See ``harness.method.Samples``; the order is that of the run's seed, so a larger sample holds a smaller one."""
+
+    trainer: Trainer
+    rows: Examples
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def batches(self, count: int, size: int = 1) -> Iterator[Any]:  # Any: batches are the protocol's own
+        chosen = self.trainer.streams.permutation(len(self.rows), "calibrate")[:count]
+        for start in range(0, len(chosen), size):
+            yield self.trainer.collate(self.rows, chosen[start : start + size])
+
+    def loss(self, batch: Any) -> Tensor:
+        return self.trainer.loss(batch)
+
+    def log_likelihoods(self, batch: Any) -> Tensor:
+        with autocast(self.trainer.evaluator.device, self.trainer.evaluator.dtype):
+            return self.trainer.evaluator.protocol.log_likelihoods(self.trainer.model, batch, self.trainer.card)
+
+
 def training_batches(
     lengths: NDArray[np.int64], batch_size: int, streams: Streams, epoch: int
 ) -> Iterator[NDArray[np.int64]]:
@@ -171,6 +206,25 @@ def training_batches(
         batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
     for index in streams.permutation(len(batches), "order", f"batches/{epoch}"):
         yield batches[index]
+
+
+def carry(
+    optimizer: torch.optim.Optimizer, updated: Mapping[str, nn.Parameter], exchanged: Mapping[str, Tensor]
+) -> None:
+    """Carry the optimiser's state along where trained scalars were exchanged; new ones start as the optimiser does.
+
+    Args:
+        optimizer: what trains the parameters.
+        updated: the trained parameters by name, in their new shapes.
+        exchanged: name to each scalar's flat position before, -1 for a new one (see ``Method.before_epoch``).
+    """
+    for name, before in exchanged.items():
+        state = optimizer.state[updated[name]]
+        for key, tensor in state.items():
+            if isinstance(tensor, Tensor) and tensor.dim():  # a step count has no dimension and counts on
+                kept = tensor.new_zeros(before.shape)
+                kept[before >= 0] = tensor.reshape(-1)[before[before >= 0]]
+                state[key] = kept
 
 
 class _Pace:

@@ -128,6 +128,17 @@ def loss(model: nn.Module, batch: Batch, card: TaskCard) -> Tensor:
     return loss_of(_logits(model, batch), batch["labels"], card)
 
 
+def log_likelihoods(model: nn.Module, batch: Batch, card: TaskCard) -> Tensor:
+    """Return the log-probability of every label, (rows, labels) in fp32.
+
+    Raises:
+        NotApplicable: for a regression, whose outcomes cannot be listed.
+    """
+    if card.label_range is not None:
+        raise NotApplicable(f"{card.name} is a regression: its outcomes cannot be listed")
+    return functional.log_softmax(_logits(model, batch), dim=-1)
+
+
 def loss_of(logits: Tensor, labels: Tensor, card: TaskCard) -> Tensor:
     """Return the mean loss of logits (rows, labels) against labels (rows,)."""
     if card.label_range is not None:

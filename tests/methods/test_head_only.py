@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from tests.methods.attaching import LABELS, attach, backbone
+from tests.methods.attaching import attach, backbone
 
 
 def test_only_the_head_is_updated_and_none_of_it_is_charged() -> None:
@@ -16,13 +16,15 @@ def test_only_the_head_is_updated_and_none_of_it_is_charged() -> None:
 
 def test_one_step_of_gradient_descent_is_that_of_a_softmax_regression_by_hand() -> None:
     started = attach("head_only", backbone("bert"))
+    inputs = dict(started.batch)
+    labels = inputs.pop("labels")
     weight, bias = started.model.classifier.weight, started.model.classifier.bias  # type: ignore[union-attr]
     started.model.eval()
     with torch.no_grad():
-        features = started.model.bert(**started.batch()).pooler_output  # type: ignore[operator,union-attr]
-        error = torch.softmax(features @ weight.T + bias, dim=1) - torch.nn.functional.one_hot(LABELS)
+        features = started.model.bert(**inputs).pooler_output  # type: ignore[operator,union-attr]
+        error = torch.softmax(features @ weight.T + bias, dim=1) - torch.nn.functional.one_hot(labels)
         expected = weight - 0.5 * error.T @ features / 4, bias - 0.5 * error.mean(dim=0)
     optimizer = torch.optim.SGD(started.method.parameter_groups(), lr=0.5)
-    torch.nn.functional.cross_entropy(started.model(**started.batch()).logits, LABELS).backward()
+    torch.nn.functional.cross_entropy(started.model(**inputs).logits, labels).backward()
     optimizer.step()
     torch.testing.assert_close((weight.detach(), bias.detach()), expected)
