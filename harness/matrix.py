@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from harness import registry
 from harness.errors import UnknownName
+from harness.ladder import ladder
 from harness.spec import TARGETS, Budget, Sizes, Spec, Training
 from harness.suite import BadSuite, MethodEntry, Suite, TaskEntry, explain, parse_budget
 
@@ -86,9 +87,13 @@ def _specs(suite: Suite) -> Iterator[Spec]:
     for backbone in suite.backbones:
         for task in suite.tasks:
             for method in suite.methods:
-                for budget in method.budgets:
+                for budget in _budgets(suite, backbone, method):
                     for seed in suite.seeds:
                         yield _spec(suite, backbone, task, method, budget, seed)
+
+
+def _budgets(suite: Suite, backbone: str, method: MethodEntry) -> tuple[Budget | None, ...]:
+    return ladder(backbone, suite.targets) if isinstance(method.budgets, str) else method.budgets
 
 
 def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, budget: Budget | None, seed: int) -> Spec:

@@ -20,6 +20,8 @@ LONGEST_SHOWN = 80
 """Characters of a wrong value that a message repeats."""
 WORDS = {"too_short": "is empty; name at least one", "tuple_type": "is no list; write one such as [0, 1]"}
 """Mistakes that pydantic words for Python and not for YAML."""
+LADDER: Literal["ladder"] = "ladder"
+"""Asks for the shipped ladder of each backbone; see ``harness.ladder``."""
 LATER = {"search": "state the learning rate in training, and what differs by method in overrides"}
 """Keys of the suite format that this version cannot follow yet, and what to do until it can."""
 
@@ -36,7 +38,8 @@ class MethodEntry(Values):
 
     name: str
     values: dict[str, JsonValue] = Field(default_factory=dict)
-    budgets: tuple[Budget | None, ...] = Field(default=(None,), min_length=1)
+    budgets: tuple[Budget | None, ...] | Literal["ladder"] = Field(default=(None,), min_length=1)
+    """The budgets one by one, or the backbone's shipped ladder."""
 
 
 class When(Values):
@@ -195,7 +198,7 @@ def parse_budget(value: object) -> Budget:
         whole = number >= 1 and number == int(number)
         return Budget(count=int(number)) if whole else Budget(fraction=float(number))
     except (ValueError, OverflowError, InvalidOperation) as error:
-        raise BadSuite(f"budget {value!r} is out of range; {allowed}") from error
+        raise BadSuite(f"budget {value!r} is out of range; {allowed}, or the word {LADDER}") from error
 
 
 def _method_entry(entry: object) -> object:
@@ -208,8 +211,10 @@ def _method_entry(entry: object) -> object:
         raise ValueError(f"a method is a name, or one name with its values such as {{lora: {{rank: 8}}}}; {entry} came")
     values = dict(values or {})
     asked = values.pop("budget", None)
-    ladder = [None] if asked is None else [parse_budget(one) for one in (asked if isinstance(asked, list) else [asked])]
-    return {"name": name, "values": values, "budgets": ladder}
+    if asked == LADDER:
+        return {"name": name, "values": values, "budgets": LADDER}
+    several = asked if isinstance(asked, list) else [asked]
+    return {"name": name, "values": values, "budgets": [None if one is None else parse_budget(one) for one in several]}
 
 
 def _task_entry(entry: object) -> object:

@@ -37,9 +37,15 @@ def _bert(shape: Shape) -> dict[str, Any]:  # Any, here and below: the configura
 
 
 def _deberta(shape: Shape) -> dict[str, Any]:
-    # As DeBERTaV3 is configured: disentangled attention over relative positions.
-    attention = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_biased_input": False}
-    return {**_bert(shape), **attention, "max_relative_positions": -1, "pooler_hidden_size": shape.width}
+    # As DeBERTaV3 is configured: disentangled attention over relative positions, whose projections it shares.
+    attention = {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "share_att_key": True}
+    return {
+        **_bert(shape),
+        **attention,
+        "position_biased_input": False,
+        "max_relative_positions": -1,
+        "pooler_hidden_size": shape.width,
+    }
 
 
 def _opt(shape: Shape) -> dict[str, Any]:
