@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -93,7 +94,10 @@ def _specs(suite: Suite) -> Iterator[Spec]:
 
 
 def _budgets(suite: Suite, backbone: str, method: MethodEntry) -> tuple[Budget | None, ...]:
-    return ladder(backbone, suite.targets) if isinstance(method.budgets, str) else method.budgets
+    knob = registry.find("method", method.name).card.get("budget")
+    asked = method.budgets or (suite.budget if knob and knob not in method.values else None) or ()
+    rungs = [ladder(backbone, suite.targets) if isinstance(one, str) else (one,) for one in asked]
+    return tuple(itertools.chain(*rungs)) or (None,)
 
 
 def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, budget: Budget | None, seed: int) -> Spec:
@@ -149,9 +153,9 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
 
 def _check_method(suite: Suite, method: MethodEntry) -> None:
     knob = registry.find("method", method.name, suite.name).card.get("budget")
-    if any(method.budgets) and not knob:
+    if method.budgets and not knob:
         raise BadSuite(f"{suite.name}: method {method.name!r} has one size and takes no budget; leave budget out")
-    if any(method.budgets) and knob in method.values:
+    if method.budgets and knob in method.values:
         raise BadSuite(f"{suite.name}: {method.name!r} has a budget, which sets {knob}; give one of the two")
 
 

@@ -26,6 +26,10 @@ LATER = {"search": "state the learning rate in training, and what differs by met
 """Keys of the suite format that this version cannot follow yet, and what to do until it can."""
 
 
+Budgets = Annotated[tuple[Budget | Literal["ladder"], ...], Field(min_length=1)]
+"""Budgets one by one; ``ladder`` stands for those of each backbone's shipped ladder."""
+
+
 class TaskEntry(Values):
     """One training task and what the trained model is scored on."""
 
@@ -38,8 +42,7 @@ class MethodEntry(Values):
 
     name: str
     values: dict[str, JsonValue] = Field(default_factory=dict)
-    budgets: tuple[Budget | None, ...] | Literal["ladder"] = Field(default=(None,), min_length=1)
-    """The budgets one by one, or the backbone's shipped ladder."""
+    budgets: Budgets | None = None
 
 
 class When(Values):
@@ -87,6 +90,8 @@ class Suite(Values):
     methods: tuple[MethodEntry, ...] = Field(min_length=1)
     tasks: tuple[TaskEntry, ...] = Field(min_length=1)
     protocol: str | None = None
+    budget: Budgets | None = None
+    """For every method that has a knob and is given no size of its own; the others run once."""
     targets: str | tuple[str, ...] = "linear"
     policy: Literal["held_out", "as_published"] = "held_out"
     sizes: Sizes = Sizes()
@@ -109,6 +114,11 @@ class Suite(Values):
     @classmethod
     def _methods(cls, value: object) -> object:
         return [_method_entry(entry) for entry in value] if isinstance(value, list) else value
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _several(cls, value: object) -> object:
+        return _budgets(value)
 
     @field_validator("tasks", mode="before")
     @classmethod
@@ -210,11 +220,12 @@ def _method_entry(entry: object) -> object:
     if not isinstance(name, str) or not isinstance(values, dict | None):
         raise ValueError(f"a method is a name, or one name with its values such as {{lora: {{rank: 8}}}}; {entry} came")
     values = dict(values or {})
-    asked = values.pop("budget", None)
-    if asked == LADDER:
-        return {"name": name, "values": values, "budgets": LADDER}
+    return {"name": name, "budgets": _budgets(values.pop("budget", None)), "values": values}
+
+
+def _budgets(asked: object) -> object:
     several = asked if isinstance(asked, list) else [asked]
-    return {"name": name, "values": values, "budgets": [None if one is None else parse_budget(one) for one in several]}
+    return None if asked is None else [one if one == LADDER else parse_budget(one) for one in several]
 
 
 def _task_entry(entry: object) -> object:

@@ -44,6 +44,7 @@ State = Literal["done", "todo", "stale", "not_applicable"]
 RERUN: tuple[Status, ...] = ("lost", "cancelled")
 """Statuses that a rerun starts anew by itself."""
 ON_REQUEST: tuple[Status, ...] = ("failed", "diverged", "out_of_memory", "timed_out")
+ONE_SIZE = "takes no budget, runs once"
 HUB_SECONDS = 10.0
 """Seconds that the hub has to say that it knows a dataset."""
 LOCK_WAIT = 5.0
@@ -104,6 +105,11 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
         runs.append(_from_records(spec, found, source, files[spec.backbone], retry))
     _check_hub([run.spec for run in runs if run.state in ("todo", "stale")], source)
     runs = [_from_shapes(run, files[run.spec.backbone]) if run.state in ("todo", "stale") else run for run in runs]
+    if expansion.suite.budget:
+        runs = [
+            replace(run, reason="; ".join(filter(None, (run.reason, ONE_SIZE)))) if _is_one_size(run) else run
+            for run in runs
+        ]
     return Plan(expansion.suite.name, tuple(runs), tuple(unreadable))
 
 
@@ -179,6 +185,10 @@ def stale_reason(record: Record, spec: Spec, source: DataSource, files: Backbone
     }
     changed = [name for name, (then, now) in parts.items() if then != now]
     return f"{' and '.join(changed) or 'provenance'} changed since attempt {record.attempt}"
+
+
+def _is_one_size(planned: Planned) -> bool:
+    return planned.spec.budget is None and not registry.find("method", planned.spec.method).card.get("budget")
 
 
 def _located(reference: str) -> BackboneFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from transformers import AutoConfig, AutoModel
 
 from harness import registry
+from harness.api import plan_suite
 from harness.errors import MissingPrerequisite
 from harness.ladder import RUNGS, floors, ladder
 from harness.matrix import expand
@@ -90,3 +92,15 @@ def test_a_missing_ladder_is_refused_with_what_there_is(backbone: str, targets: 
 def test_another_word_is_no_budget() -> None:
     with pytest.raises(BadSuite, match="or the word ladder"):
         parse({**SMALL, "backbones": ["tiny:bert"], "methods": [{"random_mask": {"budget": "staircase"}}]})
+
+
+def test_a_method_without_a_knob_runs_once_beside_a_ladder_and_the_plan_says_so(tmp_path: Path) -> None:
+    suite = parse(
+        {**SMALL, "backbones": ["tiny:bert"], "methods": ["head_only", "random_mask"], "budget": ["1%", "2%"]}
+    )
+    runs = plan_suite(suite, out=tmp_path).runs
+    assert [(run.spec.method, run.state, run.reason) for run in runs] == [
+        ("head_only", "todo", "never run; takes no budget, runs once"),
+        ("random_mask", "todo", "never run"),
+        ("random_mask", "todo", "never run"),
+    ]

@@ -79,3 +79,15 @@ def test_only_chooses_by_budget() -> None:
     suite = parse({**SMALL, "methods": ["base", {"random_mask": {"budget": ["0.1%", "1%", 50]}}], "seeds": [0]})
     chosen = expand(suite, parse_only("budget=0.1%,budget=50")).specs
     assert [str(spec.budget) for spec in chosen] == ["0.1 %", "50"]
+
+
+def test_a_budget_of_the_suite_is_for_methods_that_have_a_knob_and_no_size() -> None:
+    methods = ["head_only", "random_mask", {"lora": {"rank": 2}}, {"lora": {"budget": 900}}]
+    found = specs(methods=methods, budget=[40, "1%"], seeds=[0])
+    assert [(spec.method, str(spec.budget) if spec.budget else None) for spec in found] == [
+        ("head_only", None),
+        ("random_mask", "40"),
+        ("random_mask", "1 %"),
+        ("lora", None),
+        ("lora", "900"),
+    ]
