@@ -3,25 +3,25 @@
 Paper: Xu, Zhang, Random Masking Finds Winning Tickets for Parameter Efficient Fine-tuning, ICML 2024,
        https://arxiv.org/abs/2405.02596
 Code: https://github.com/JingXuTHU/Random-Masking-Finds-Winning-Tickets-for-Parameter-Efficient-Fine-tuning
-Maths: W' = W + S, S (m x n) sparse with a fixed random support, its values zero at the start    Count: k
+Maths: W' = W + S, S (m x n) sparse with a fixed random support, its values zero at the start
+Count: k; drawn as in the paper, k on average
 Starts at identity: yes, S = 0.
-Differs from the paper: exactly k scalars in all (the paper keeps each with probability p), dealt to the tensors in
-proportion to their size; values are fp32; the mask follows the run's seed (the official script draws one mask for
-all repetitions). Within a tensor, masks of one seed are nested: a smaller share is a subset of a larger one.
+Differs from the paper: exactly k scalars in all, dealt to the tensors in proportion to their size (the paper keeps each
+with probability p: ``draw: bernoulli``); values are fp32; the mask follows the run's seed (the official script draws
+one mask for all repetitions). Within a tensor, masks of one seed are nested: a smaller share is a subset of a larger.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
-from harness.errors import NotApplicable
-from harness.method import Config, Method, Plan
-from harness.random import Streams
+from harness.method import Plan
+from harness.random import Streams, uniforms
+from methods.parts.masking import SEED_BITS, MaskConfig, Masking, deal, targeted_sizes
 from methods.parts.sparse import SparsePart
 
 CARD = {
@@ -35,7 +35,7 @@ CARD = {
     "count": "k, exactly the budget",
     "starts_at_identity": True,
     "differs": [
-        "exactly k trained scalars, not a Bernoulli draw",
+        "exactly k trained scalars, not a Bernoulli draw, unless draw says so",
         "fp32 values",
         "the mask follows the run's seed",
     ],
@@ -44,79 +44,45 @@ CARD = {
 }
 
 
-class RandomMaskConfig(Config):
-    """Give a budget, or ``count`` itself."""
+class RandomMaskConfig(MaskConfig):
+    """Give a budget or a size; the paper's ratio is ``ratio``."""
 
-    count: int | None = Field(default=None, ge=1, description="trained scalars in all")
+    draw: Literal["exact", "bernoulli"] = Field(
+        default="exact", description="exactly k scalars, or each with probability k / targeted scalars as in the paper"
+    )
 
 
-class RandomMask(Method):
-    """Train exactly ``count`` scalars of the targeted tensors, drawn uniformly."""
+class RandomMask(Masking):
+    """Train uniformly drawn scalars of the targeted tensors."""
 
     Config = RandomMaskConfig
     config: RandomMaskConfig
 
-    def solve(self, model: nn.Module, plan: Plan) -> RandomMaskConfig:
-        """Take the budget itself: floor 1, ceiling every scalar of the targeted tensors."""
-        assert plan.budget is not None
-        ceiling = sum(parameter.numel() for parameter in plan.targets.tensors.values())
-        if plan.budget < 1:
-            raise NotApplicable("smallest is 1")
-        if plan.budget > ceiling:
-            raise NotApplicable(f"largest is {ceiling} on targets {plan.targets.name}")
-        return RandomMaskConfig(count=plan.budget)
-
     def count(self, model: nn.Module, plan: Plan) -> int:
-        if self.config.count is None:
-            raise ValueError("random_mask needs a size: give it a budget (such as 0.1%) or count")
-        return self.config.count
+        """Return k; of a Bernoulli draw, k as drawn once it is attached, and the expected k before."""
+        if self.config.draw == "bernoulli" and hasattr(self, "part"):
+            return sum(indices.numel() for indices in self.part.indices.values())
+        return self.size(model, plan)
 
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
-        sizes = {name: parameter.numel() for name, parameter in plan.targets.tensors.items()}
-        counts = deal(self.count(model, plan), sizes)
-        support = {
-            name: torch.from_numpy(streams.sample(size, counts[name], "mask", name))
-            for name, size in sizes.items()
-            if counts[name]
-        }
-        self.part = SparsePart(model, support)
-
-    def own_parameters(self) -> dict[str, nn.Parameter]:
-        return {f"{name}@values": values for name, values in self.part.values.items()}
-
-    def after_step(self, step: int) -> None:
-        self.part.patch()
-
-    def loaded(self) -> None:
-        self.part.patch()
+        sizes = targeted_sizes(plan)
+        size = self.size(model, plan)
+        if self.config.draw == "bernoulli":
+            chance = size / sum(sizes.values())
+            drawn = {name: _bernoulli(streams, name, sizes[name], chance) for name in sizes}
+        else:
+            counts = deal(size, sizes)
+            drawn = {n: torch.from_numpy(streams.sample(sizes[n], counts[n], "mask", n)) for n in sizes}
+        self.part = SparsePart(model, {name: indices for name, indices in drawn.items() if len(indices)})
 
     def stored_bits(self) -> int:
         """Return 32 bits per value and 64 for the seed that the indices are drawn from again."""
-        return super().stored_bits() + 64
-
-    def merge(self, model: nn.Module) -> None:
-        self.part.release()
-
-    def remove(self, model: nn.Module) -> None:
-        self.part.remove()
+        return 32 * sum(values.numel() for values in self.part.values.values()) + SEED_BITS
 
 
-def deal(count: int, sizes: Mapping[str, int]) -> dict[str, int]:
-    """Deal ``count`` to tensors in proportion to their sizes, exactly (largest remainders, ties by name).
-
-    Raises:
-        NotApplicable: if there are fewer scalars than ``count``.
-    """
-    total = sum(sizes.values())
-    if count > total:
-        raise NotApplicable(f"largest is {total}")
-    dealt = {name: count * size // total for name, size in sizes.items()}
-    left = count - sum(dealt.values())
-    by_remainder = sorted(sizes, key=lambda name: (-(count * sizes[name] % total), name))
-    for name in by_remainder[:left]:
-        dealt[name] += 1
-    assert np.sum(list(dealt.values())) == count
-    return dealt
+def _bernoulli(streams: Streams, name: str, size: int, chance: float) -> Tensor:
+    kept = uniforms(size, seed=streams.seed, purpose="mask", name=name) < chance
+    return torch.from_numpy(kept).nonzero()[:, 0]
 
 
 METHOD = RandomMask

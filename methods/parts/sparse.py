@@ -1,40 +1,39 @@
-"""The sparse part: a fixed set of scalars of the backbone is trained, everything else stays as it is.
+"""The sparse part: a set of scalars of the backbone is trained, everything else stays as it is.
 
 Per tensor there are flat indices (the support), fp32 values (the trained delta, zero at the start) and the saved base
 values on the support. The dense weight already contains the delta and is patched in place after each step, so the
-forward pass is the plain product and needs no mask. No dense mask, dense gradient or dense optimiser state is kept:
+forward pass is the plain one and needs no mask. No dense mask, dense gradient or dense optimiser state is kept:
 
-* a weight that only linear layers use gets a backward pass that forms the input gradient and just the needed value
-  gradients, ``dL/dv_k = sum_t dY[t, row_k] X[t, col_k]``;
-* any other tensor (embedding, norm, bias, convolution) gathers its gradient and frees the dense one after accumulation.
+* the weight of linear layers or convolutions gets a backward pass that forms the input gradient and just the needed
+  value gradients (``methods.parts.products``);
+* any other tensor (embedding, norm, bias) gathers its gradient and frees the dense one after accumulation. So does a
+  tied tensor, which is one parameter.
 
 Methods differ only in how they choose the support.
 """
 
 from __future__ import annotations
 
-import types
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 from transformers.pytorch_utils import Conv1D
 
-SAMPLED_DENSITY = 0.03
-"""Up to here a sampled product beats a dense one into a reused buffer (measured, see DECISIONS.md)."""
-
-_buffers: dict[tuple[torch.device, torch.dtype], Tensor] = {}
+from methods.parts.patching import Patches
+from methods.parts.products import Geometry, Scratch, Support, convolution, linear
 
 
 class SparsePart:
     """The trained scalars of one model.
 
     Args:
-        model: the frozen backbone; its forward passes are patched until ``remove``.
-        support: parameter name to flat int64 indices, ascending. A tied tensor is named once.
+        model: the frozen backbone; its forward passes are patched until ``remove`` or ``release``.
+        support: parameter name to flat int64 indices, ascending. A tied tensor is named once. An empty support costs
+            nothing; it names a tensor that ``reselect`` may choose scalars of.
     """
 
     def __init__(self, model: nn.Module, support: Mapping[str, Tensor]) -> None:
@@ -42,139 +41,154 @@ class SparsePart:
         self.parameters = {name: named[name] for name in support}
         self.indices = {name: indices.to(named[name].device) for name, indices in support.items()}
         self.values = {
-            name: nn.Parameter(torch.zeros(indices.numel(), dtype=torch.float32, device=named[name].device))
-            for name, indices in support.items()
+            name: nn.Parameter(torch.zeros(indices.numel(), dtype=torch.float32, device=indices.device))
+            for name, indices in self.indices.items()
         }
-        self.base = {name: _flat(named[name])[self.indices[name]].clone() for name in support}
-        self._patched: list[nn.Module] = []
-        self._handles: list[Any] = []  # Any: torch's hook handles
+        self.base = {name: _flat(named[name])[indices] for name, indices in self.indices.items()}
+        self._scratch, self._patches = Scratch(), Patches()
+        self._suspended = False
+        self._supports: dict[str, Support] = {}
+        self._handles: dict[str, RemovableHandle] = {}
         for name, parameter in self.parameters.items():
             owners = [module for module in model.modules() if any(p is parameter for p in module._parameters.values())]
-            # A subclass may compute something else than the plain product.
-            if all(type(owner) in (nn.Linear, Conv1D) and owner.weight is parameter for owner in owners):
+            if all(_has_sparse_product(owner) and owner.weight is parameter for owner in owners):
+                self._supports[name] = Support(parameter.shape, self.indices[name], self._scratch)
                 for owner in owners:
-                    self._patch_forward(owner, name)
+                    self._patches.patch(owner, self._forward(name))
             else:
-                parameter.requires_grad_(True)
-                hook: Any = parameter.register_post_accumulate_grad_hook  # torch leaves it untyped
-                self._handles.append(hook(self._gather(name)))
+                self._gather(name)
 
     @torch.no_grad()
     def patch(self) -> None:
         """Write base plus delta into the dense weights, on the support only."""
-        for name, parameter in self.parameters.items():
-            patched = self.base[name].float() + self.values[name]
-            _flat(parameter)[self.indices[name]] = patched.to(parameter.dtype)
+        for name, base in self.base.items():
+            self._write(name, base.float() + self.values[name])
+
+    @torch.no_grad()
+    def reselect(self, support: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Train other scalars of the same tensors: one that stays keeps its delta, one that leaves is as it was.
+
+        Args:
+            support: as at the start; a tensor that is not named gets an empty support.
+
+        Returns:
+            For each tensor, the position that each of its scalars had before among the values, -1 for a new one.
+
+        Raises:
+            ValueError: for a tensor that was not named at the start.
+        """
+        if unknown := support.keys() - self.values.keys():
+            raise ValueError(
+                f"the sparse part was not made for {', '.join(sorted(unknown))}; name every tensor that may ever be "
+                f"selected at the start, with an empty support if need be"
+            )
+        before = {}
+        for name, values in self.values.items():
+            old, base = self.indices[name], self.base[name]
+            new = support[name].to(old.device) if name in support else old[:0]
+            self._write(name, base)
+            positions = _positions(old, new)
+            stays = positions >= 0
+            self.base[name] = _flat(self.parameters[name])[new]
+            values.data = torch.where(stays, _pick(values.data, positions), 0.0)
+            values.grad = None
+            self.indices[name], before[name] = new, positions
+            if name in self._supports:
+                self._supports[name].select(new)
+            else:
+                self._gather(name)
+        self.patch()
+        return before
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Give the plain passes and gradients back for a while, the delta kept: for scoring what to select."""
+        self._suspended = True
+        try:
+            yield
+        finally:
+            self._suspended = False
 
     def remove(self) -> None:
         """Take the delta and the patched passes out again; the backbone is bit-equal to what it was."""
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                _flat(parameter)[self.indices[name]] = self.base[name]
+        for name, base in self.base.items():
+            self._write(name, base)
         self.release()
 
     def release(self) -> None:
         """Give the plain passes back and leave the delta in the weights: the merged model."""
-        for handle in self._handles:
+        for handle in self._handles.values():
             handle.remove()
         for parameter in self.parameters.values():
             parameter.requires_grad_(False)
-        for owner in self._patched:
-            del owner.forward
-        self._handles, self._patched = [], []
+        self._handles = {}
+        self._patches.remove()
+        self._scratch.free()
 
-    def _patch_forward(self, owner: nn.Module, name: str) -> None:
-        values, pattern = self.values[name], _Pattern(self.parameters[name], self.indices[name])
-        is_conv1d = isinstance(owner, Conv1D)
+    def _write(self, name: str, scalars: Tensor) -> None:
+        flat = _flat(self.parameters[name])
+        if scalars.numel() == flat.numel():
+            flat.copy_(scalars)  # three times as fast as a scatter
+        else:
+            flat.scatter_(0, self.indices[name], scalars.to(flat.dtype))
+
+    def _forward(self, name: str) -> Callable[[nn.Module, Tensor], Tensor]:
+        values, support = self.values[name], self._supports[name]
 
         def forward(module: nn.Module, inputs: Tensor) -> Tensor:
-            output: Tensor = _SparseProduct.apply(  # type: ignore[no-untyped-call]
-                inputs, module.weight, module.bias, values, pattern, is_conv1d
-            )
-            return output
+            if self._suspended or not (values.numel() and torch.is_grad_enabled()):
+                plain: Tensor = type(module).forward(module, inputs)
+                return plain
+            if isinstance(module, nn.Conv2d):
+                assert not isinstance(module.padding, str)  # see _has_sparse_product
+                geometry = Geometry(module.stride, module.padding, module.dilation, module.groups)
+                return convolution(inputs, module.weight, module.bias, values, support, geometry)
+            assert isinstance(module, nn.Linear | Conv1D)
+            return linear(inputs, module.weight, module.bias, values, support, turned=isinstance(module, Conv1D))
 
-        owner.forward = types.MethodType(forward, owner)
-        self._patched.append(owner)
+        return forward
 
-    def _gather(self, name: str) -> Callable[[Tensor], None]:
-        indices, values = self.indices[name], self.values[name]
+    def _gather(self, name: str) -> None:
+        """Let a tensor gather its gradient, if any of its scalars is trained."""
+        parameter, values = self.parameters[name], self.values[name]
+        if name in self._handles:
+            self._handles.pop(name).remove()
+        parameter.requires_grad_(values.numel() > 0)
+        if not values.numel():
+            return
+        indices = self.indices[name]
 
         def gather(parameter: Tensor) -> None:
-            if parameter.grad is None:  # torch calls this, too, where a tensor was used but has no gradient
+            # torch calls this, too, where a tensor was used but has no gradient.
+            if self._suspended or parameter.grad is None:
                 return
-            gradient = _flat(parameter.grad)[indices].float()
+            gradient = parameter.grad.reshape(-1)[indices].float()
             values.grad = gradient if values.grad is None else values.grad + gradient
             parameter.grad = None
 
-        return gather
+        hook: Any = parameter.register_post_accumulate_grad_hook  # torch leaves it untyped
+        self._handles[name] = hook(gather)
 
 
-class _Pattern:
-    """The support of one weight, in the two forms that its value gradients are computed from."""
-
-    def __init__(self, weight: Tensor, indices: Tensor) -> None:
-        self.indices = indices
-        self.shape = weight.shape
-        self.sampled = None
-        if indices.numel() <= SAMPLED_DENSITY * weight.numel() and weight.dtype == torch.float32:
-            rows, columns = indices // weight.shape[1], indices % weight.shape[1]
-            starts = torch.zeros(weight.shape[0] + 1, dtype=torch.int64, device=weight.device)
-            starts[1:] = torch.bincount(rows, minlength=weight.shape[0]).cumsum(0)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta state")
-                zeros = torch.zeros(indices.numel(), dtype=weight.dtype, device=weight.device)
-                self.sampled = torch.sparse_csr_tensor(
-                    starts, columns, zeros, size=tuple(weight.shape), check_invariants=False
-                )
-
-    def product(self, left: Tensor, right: Tensor) -> Tensor:
-        """Return the entries of ``left.T @ right`` on the support, fp32; left (T, rows), right (T, columns)."""
-        if self.sampled is not None and left.dtype == right.dtype == torch.float32:
-            sampled = torch.sparse.sampled_addmm(self.sampled, left.t(), right, beta=0.0)
-            values: Tensor = sampled.values()
-            return values
-        key = (left.device, left.dtype)
-        size = self.shape.numel()
-        if key not in _buffers or _buffers[key].numel() < size:
-            _buffers[key] = torch.empty(size, dtype=left.dtype, device=left.device)
-        dense = _buffers[key][:size].view(self.shape)
-        torch.mm(left.t(), right, out=dense)
-        return dense.view(-1)[self.indices].float()
-
-
-class _SparseProduct(torch.autograd.Function):
-    """The plain product of a linear layer, whose backward pass forms value gradients on the support only."""
-
-    @staticmethod
-    def forward(  # Any: autograd's context
-        ctx: Any,
-        inputs: Tensor,
-        weight: Tensor,
-        bias: Tensor | None,
-        values: Tensor,
-        pattern: _Pattern,
-        is_conv1d: bool,
-    ) -> Tensor:
-        ctx.save_for_backward(inputs, weight)
-        ctx.pattern, ctx.is_conv1d = pattern, is_conv1d
-        ctx.bias_type = None if bias is None else bias.dtype
-        return functional.linear(inputs, weight.t() if is_conv1d else weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        inputs, weight = ctx.saved_tensors
-        to_inputs = to_bias = to_values = None
-        outer = gradient.reshape(-1, gradient.shape[-1])  # (tokens, out)
-        if ctx.needs_input_grad[0]:
-            to_inputs = (gradient @ (weight.t() if ctx.is_conv1d else weight)).to(inputs.dtype)
-        if ctx.needs_input_grad[2]:
-            to_bias = outer.sum(dim=0).to(ctx.bias_type)
-        if ctx.needs_input_grad[3]:
-            inner = inputs.reshape(-1, inputs.shape[-1]).to(gradient.dtype)  # (tokens, in)
-            to_values = ctx.pattern.product(inner, outer) if ctx.is_conv1d else ctx.pattern.product(outer, inner)
-        return to_inputs, None, to_bias, to_values, None, None
+def _has_sparse_product(module: nn.Module) -> bool:
+    # A subclass may compute something else than the plain product.
+    if type(module) is nn.Conv2d:
+        return module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    return type(module) in (nn.Linear, Conv1D)
 
 
 def _flat(tensor: Tensor) -> Tensor:
     return tensor.data.view(-1)
+
+
+def _positions(old: Tensor, new: Tensor) -> Tensor:
+    """Return where each of ``new`` stands in ``old``, -1 where it does not; both int64 and ascending."""
+    if not old.numel():
+        return torch.full_like(new, -1)
+    places = torch.searchsorted(old, new).clamp_(max=old.numel() - 1)
+    return torch.where(old[places] == new, places, -1)
+
+
+def _pick(values: Tensor, positions: Tensor) -> Tensor:
+    """Return ``values`` at the positions, anything at those that are negative."""
+    return values[positions] if values.numel() else values.new_zeros(positions.shape)

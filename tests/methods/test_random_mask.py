@@ -5,41 +5,31 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from pydantic import ValidationError
+from transformers import OPTConfig, OPTModel
 
 from harness.errors import NotApplicable
+from harness.method import Plan
 from harness.random import Streams
-from methods.random_mask import RandomMask, RandomMaskConfig, deal
+from harness.targets import resolve
+from methods.random_mask import RandomMask, RandomMaskConfig
 from tests.methods.attaching import Attached, attach, backbone, planned
 
-SIZES = st.dictionaries(st.text("abc", min_size=1, max_size=3), st.integers(1, 5000), min_size=1, max_size=12)
+OPT = {"125m": (768, 12), "1.3b": (2048, 24), "13b": (5120, 40)}
+RATIOS = (1e-3, 5e-4, 1e-4, 5e-5, 1e-5)
+PER_MATRIX = {
+    "125m": (5218, 2609, 522, 261, 52),
+    "1.3b": (27412, 13706, 2741, 1371, 274),
+    "13b": (160668, 80334, 16067, 8033, 1607),
+}
+"""Trained scalars in each query and value projection at these ratios of all parameters, as the paper converts them."""
+LARGEST = {"125m": 0.113, "1.3b": 0.153, "13b": 0.163}
+"""The largest ratio that query and value can hold."""
 
 
 def support(started: Attached) -> dict[str, set[int]]:
     assert isinstance(started.method, RandomMask)
     return {name: set(indices.tolist()) for name, indices in started.method.part.indices.items()}
-
-
-def test_shares_of_known_sizes_are_those_counted_by_hand() -> None:
-    assert deal(10, {"a": 6, "b": 6, "c": 2}) == {"a": 4, "b": 4, "c": 2}  # 4.29, 4.29, 1.43: c has the largest rest
-    assert deal(1, {"b": 5, "a": 5}) == {"b": 0, "a": 1}  # equal rests go by name
-    assert deal(0, {"a": 3}) == {"a": 0}
-    with pytest.raises(NotApplicable, match="largest is 14"):
-        deal(15, {"a": 6, "b": 6, "c": 2})
-
-
-@given(sizes=SIZES, share=st.floats(0, 1))
-def test_the_deal_is_exact_and_within_one_of_proportional(sizes: dict[str, int], share: float) -> None:
-    total = sum(sizes.values())
-    count = int(share * total)
-    dealt = deal(count, sizes)
-    assert sum(dealt.values()) == count
-    for name, size in sizes.items():
-        assert 0 <= dealt[name] <= size
-        assert abs(dealt[name] - count * size / total) < 1
-    assert deal(count, dict(reversed(sizes.items()))) == dealt, "the order of the tensors is of no matter"
 
 
 @pytest.mark.parametrize("targets", ["linear", "query_value", "all"])
@@ -103,7 +93,7 @@ def test_without_a_size_it_says_what_to_give() -> None:
         RandomMask().start(loaded.model, planned(loaded, "linear"), Streams(0))
 
 
-@pytest.mark.parametrize("values", [{"count": 0}, {"count": -3}, {"density": 0.1}])
+@pytest.mark.parametrize("values", [{"count": 0}, {"count": -3}, {"density": 0.0}, {"density": 1.5}, {"ratio": 2}])
 def test_bad_values_are_refused_by_name(values: dict[str, float]) -> None:
     with pytest.raises(ValidationError, match=next(iter(values))):
         RandomMaskConfig.model_validate(values)
@@ -118,3 +108,76 @@ def test_the_values_are_the_only_thing_added_to_the_weights() -> None:
         delta = started.model.get_parameter(name).detach() - before[name]
         expected = torch.zeros(delta.numel()).index_copy(0, started.method.part.indices[name], values.detach())
         torch.testing.assert_close(delta.flatten(), expected, rtol=0, atol=1e-6)
+
+
+def opt(size: str) -> tuple[OPTModel, Plan]:
+    """Return an OPT of published size on the meta device, and a plan for its query and value projections."""
+    width, layers = OPT[size]
+    sizes = {"hidden_size": width, "word_embed_proj_dim": width, "ffn_dim": 4 * width, "num_hidden_layers": layers}
+    with torch.device("meta"):
+        model = OPTModel(OPTConfig(**sizes, num_attention_heads=width // 64))
+    total = sum(parameter.numel() for parameter in model.parameters())
+    return model, Plan(resolve(model, "query_value", frozenset()), frozenset(), total)
+
+
+@pytest.mark.parametrize("size", OPT)
+def test_ratios_are_the_densities_of_the_paper(size: str) -> None:
+    model, plan = opt(size)
+    assert plan.total == {"125m": 125_239_296, "1.3b": 1_315_758_080, "13b": 12_853_473_280}[size]
+    width, layers = OPT[size]
+    for ratio, per_matrix in zip(RATIOS, PER_MATRIX[size], strict=True):
+        count = RandomMask(RandomMaskConfig(ratio=ratio)).count(model, plan)
+        assert count == int(plan.total * ratio)
+        assert abs(count / (2 * layers) - per_matrix) <= 1
+        density = RandomMaskConfig(density=count / (2 * layers * width**2))
+        assert abs(RandomMask(density).count(model, plan) - count) <= 1
+    ceiling = 2 * layers * width**2
+    assert round(ceiling / plan.total, 3) == LARGEST[size]
+    with pytest.raises(NotApplicable, match=f"largest is {ceiling}"):
+        RandomMask(RandomMaskConfig(ratio=LARGEST[size] + 0.001)).count(model, plan)
+
+
+def test_a_size_is_stated_once() -> None:
+    with pytest.raises(ValidationError, match="density and ratio state the size twice"):
+        RandomMaskConfig(density=0.1, ratio=0.1)
+    loaded = backbone("bert")
+    with pytest.raises(ValueError, match="a budget and density state the size twice"):
+        RandomMask(RandomMaskConfig(density=0.1)).solve(loaded.model, planned(loaded, "linear", 7))
+
+
+def test_a_bernoulli_draw_is_within_five_deviations_and_counted_as_drawn() -> None:
+    loaded = backbone("bert")
+    plan = planned(loaded, "linear")
+    expected = RandomMask(RandomMaskConfig(draw="bernoulli", density=0.2)).count(loaded.model, plan)
+    ceiling = sum(p.numel() for p in plan.targets.tensors.values())
+    assert expected == int(0.2 * ceiling)
+    realised = []
+    for seed in range(5):
+        started = attach("random_mask", backbone("bert"), seed=seed, draw="bernoulli", density=0.2)
+        realised.append(started.method.count(started.model, started.plan))
+        assert realised[-1] == sum(map(len, support(started).values()))
+        assert abs(realised[-1] - expected) < 5 * np.sqrt(ceiling * 0.2 * 0.8)
+    assert len(set(realised)) > 1
+
+
+def test_all_of_it_trained_is_plain_training_of_the_targets() -> None:
+    started = attach("random_mask", backbone("bert"), targets="query_value", density=1.0)
+    plain = backbone("bert")
+    plain.initialise_head(Streams(0).integer("init", "head"))
+    named = dict(plain.model.named_parameters())
+    trained = [named[name] for name in (*started.plan.targets.tensors, *sorted(plain.head))]
+    for parameter in plain.model.parameters():
+        parameter.requires_grad_(False)
+    for parameter in trained:
+        parameter.requires_grad_(True)
+    masked = torch.optim.SGD(started.method.parameter_groups(), lr=0.1)
+    dense = torch.optim.SGD(trained, lr=0.1)
+    for _ in range(3):
+        started.model.eval()
+        started.step(masked)
+        outputs = plain.model(**{key: value for key, value in started.batch.items() if key != "labels"}).logits
+        torch.nn.functional.cross_entropy(outputs, started.batch["labels"]).backward()  # type: ignore[no-untyped-call]
+        dense.step()
+        dense.zero_grad()
+    for name in started.plan.targets.tensors:
+        torch.testing.assert_close(started.model.get_parameter(name), named[name], rtol=0, atol=1e-6)

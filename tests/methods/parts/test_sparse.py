@@ -5,20 +5,22 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AutoModelForCausalLM
-from transformers.pytorch_utils import Conv1D
 
 from harness.backbone import load_model, locate
-from methods.parts.sparse import SAMPLED_DENSITY, SparsePart
+from methods.parts.sparse import SparsePart
+from runners import specimen
 
-DENSITIES = (0.2 * SAMPLED_DENSITY, 10 * SAMPLED_DENSITY)
+DENSITIES = (0.006, 0.05, 0.3, 1.0)
+"""One for each form in which a product is computed."""
 
 
 def draw(size: int, density: float, seed: int = 0) -> Tensor:
-    count = max(1, int(size * density))
+    count = max(1, int(size * density)) if density else 0
     return torch.from_numpy(np.sort(np.random.default_rng(seed).choice(size, count, replace=False)))
 
 
@@ -59,26 +61,6 @@ def test_a_hand_calculated_gradient_on_a_2x3_matrix() -> None:
 
 
 @pytest.mark.parametrize("density", DENSITIES)
-@pytest.mark.parametrize("kind", [nn.Linear, Conv1D])
-@given(shape=st.tuples(st.integers(1, 40), st.integers(1, 40)), seed=st.integers(0, 99))
-def test_value_gradients_are_the_dense_ones_on_the_support(
-    kind: type[nn.Module], density: float, shape: tuple[int, int], seed: int
-) -> None:
-    torch.manual_seed(seed)
-    rows, columns = shape
-    layer = nn.Linear(columns, rows) if kind is nn.Linear else Conv1D(rows, columns)
-    inputs, weights = torch.randn(2, 5, columns), torch.randn(2, 5, rows)
-    (layer(inputs) * weights).sum().backward()
-    expected = layer.weight.grad.flatten()  # type: ignore[union-attr,operator]
-    layer.requires_grad_(False)
-    layer.zero_grad(set_to_none=True)
-    support = draw(rows * columns, density, seed)
-    part = SparsePart(layer, {"weight": support})
-    (layer(inputs) * weights).sum().backward()
-    torch.testing.assert_close(part.values["weight"].grad, expected[support], rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("density", DENSITIES)
 @pytest.mark.parametrize("architecture", ["bert", "roberta", "opt", "gpt2", "llama"])
 def test_every_tensor_of_a_model_gets_its_dense_gradient(architecture: str, density: float) -> None:
     model = language_model(architecture)
@@ -91,6 +73,49 @@ def test_every_tensor_of_a_model_gets_its_dense_gradient(architecture: str, dens
     for name, indices in support.items():
         torch.testing.assert_close(part.values[name].grad, expected[name].flatten()[indices], rtol=1e-4, atol=1e-6)
     assert all(p.grad is None for p in named.values()), "no dense gradient is kept"
+
+
+@pytest.mark.parametrize("density", [0.01, 0.3, 1.0])
+@pytest.mark.parametrize("architecture", ["vit", "resnet"])
+def test_every_tensor_of_a_model_that_sees_gets_its_dense_gradient(architecture: str, density: float) -> None:
+    loaded = specimen.load(f"tiny:{architecture}")
+    model = loaded.model.requires_grad_(False)
+    pixels = torch.randn(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def gradients() -> dict[str, Tensor]:
+        functional.cross_entropy(model(pixel_values=pixels).logits, torch.tensor([0, 1, 1])).backward()
+        return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+    model.requires_grad_(True)
+    expected = gradients()
+    assert any(gradient.dim() == 4 for gradient in expected.values()), "convolutions belong to it"
+    model.zero_grad(set_to_none=True)
+    model.requires_grad_(False)
+    part = SparsePart(model, {name: draw(gradient.numel(), density) for name, gradient in expected.items()})
+    assert gradients() == {}, "no dense gradient is kept"
+    for name, values in part.values.items():
+        reference = expected[name].flatten()[part.indices[name]]
+        torch.testing.assert_close(values.grad, reference, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["embedding", "norm", "bias"])
+@pytest.mark.parametrize("density", [0.2, 1.0])
+def test_other_tensors_get_the_gradient_of_the_formula_in_float64(kind: str, density: float) -> None:
+    torch.manual_seed(0)
+    embedding, norm = nn.Embedding(9, 6).requires_grad_(False), nn.LayerNorm(6).requires_grad_(False)
+    model, tokens, slopes = nn.Sequential(embedding, norm), torch.tensor([[1, 4, 4], [0, 8, 1]]), torch.randn(2, 3, 6)
+    name = {"embedding": "0.weight", "norm": "1.weight", "bias": "1.bias"}[kind]
+    support = draw(model.get_parameter(name).numel(), density)
+    part = SparsePart(model, {name: support})
+    (model(tokens) * slopes).sum().backward()
+    wide, outer = embedding.weight.detach().double().requires_grad_(), slopes.double()
+    rows = wide[tokens]
+    normal = (rows - rows.mean(-1, keepdim=True)) / (rows.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    (normal * outer).sum().backward()
+    assert wide.grad is not None
+    dense = {"embedding": wide.grad, "norm": (normal.detach() * outer).sum((0, 1)), "bias": outer.sum((0, 1))}[kind]
+    found = part.values[name].grad
+    torch.testing.assert_close(found, dense.flatten()[support], rtol=1e-5, atol=1e-5, check_dtype=False)
 
 
 @pytest.mark.parametrize("architecture", ["opt", "gpt2"])
@@ -195,3 +220,112 @@ def test_a_subclass_of_linear_keeps_its_own_forward_pass() -> None:
     layer(inputs).sum().backward()
     assert part.values["weight"].grad is not None
     assert part.values["weight"].grad.tolist() == [2.0]
+
+
+def test_an_empty_support_costs_nothing() -> None:
+    model = nn.Sequential(nn.Embedding(5, 4), nn.Linear(4, 4), nn.LayerNorm(4)).requires_grad_(False)
+    tokens = torch.tensor([1, 2])
+    before = model(tokens)
+    part = SparsePart(model, {name: draw(0, 0) for name, _ in model.named_parameters()})
+    output = model(tokens)
+    assert torch.equal(output, before)
+    assert not output.requires_grad, "nothing is saved for a backward pass, and there is none"
+    assert all(values.shape == (0,) for values in part.values.values())
+    part.patch()
+    assert torch.equal(model(tokens), before)
+
+
+def test_nothing_is_saved_where_no_gradient_is_asked_for() -> None:
+    layer = nn.Linear(3, 2).requires_grad_(False)
+    SparsePart(layer, {"weight": torch.tensor([0])})
+    with torch.no_grad():
+        assert not layer(torch.ones(1, 3)).requires_grad
+
+
+@given(shares=st.tuples(st.floats(0, 1), st.floats(0, 1)), seed=st.integers(0, 99))
+@settings(max_examples=30)
+def test_after_a_reselection_values_stand_where_they_belong(shares: tuple[float, float], seed: int) -> None:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4)).requires_grad_(False)
+    base = {name: p.detach().clone() for name, p in model.named_parameters()}
+    first, second = (
+        {name: draw(p.numel(), share, seed + number) for name, p in base.items()} for number, share in enumerate(shares)
+    )
+    part = SparsePart(model, first)
+    objects = dict(part.values)
+    for values in part.values.values():
+        values.data.normal_()
+    part.patch()
+    delta = {n: torch.zeros(p.numel()).index_copy(0, first[n], part.values[n].detach()) for n, p in base.items()}
+    positions = part.reselect(second)
+    for name, parameter in model.named_parameters():
+        assert part.values[name] is objects[name], "the optimiser's parameters stay the same objects"
+        assert torch.equal(part.indices[name], second[name])
+        places = {index: place for place, index in enumerate(first[name].tolist())}
+        assert positions[name].tolist() == [places.get(index, -1) for index in second[name].tolist()]
+        assert torch.equal(part.values[name].detach(), delta[name][second[name]]), "a new one starts at zero"
+        kept = torch.zeros(parameter.numel()).index_copy(0, second[name], delta[name][second[name]])
+        assert torch.equal(parameter.detach(), base[name] + kept.view_as(parameter)), "one that left is as it was"
+    for name, gradient in reselected_gradients(model).items():
+        found = part.values[name].grad
+        assert (found is None) == (len(second[name]) == 0)
+        if found is not None:
+            torch.testing.assert_close(found, gradient.flatten()[second[name]])
+    part.remove()
+    assert all(torch.equal(parameter, base[name]) for name, parameter in model.named_parameters())
+
+
+def reselected_gradients(model: nn.Module) -> dict[str, Tensor]:
+    """Run a backward pass through a model and a plain copy of it; return the copy's dense gradients."""
+    plain = nn.Sequential(nn.Linear(5, 4), nn.LayerNorm(4))
+    plain.load_state_dict(model.state_dict())
+    inputs, slopes = torch.randn(3, 5), torch.randn(3, 4)
+    for each in (plain, model):
+        output = each(inputs)
+        if output.requires_grad:
+            (output * slopes).sum().backward()
+    return {name: p.grad for name, p in plain.named_parameters() if p.grad is not None}
+
+
+def test_a_tensor_that_is_not_named_in_a_reselection_gets_an_empty_support() -> None:
+    model = nn.Sequential(nn.Linear(3, 2)).requires_grad_(False)
+    part = SparsePart(model, {"0.weight": torch.tensor([1]), "0.bias": torch.tensor([0])})
+    positions = part.reselect({"0.weight": torch.tensor([1, 2])})
+    assert positions["0.weight"].tolist() == [0, -1]
+    assert positions["0.bias"].tolist() == []
+    assert not model[0].bias.requires_grad
+
+
+def test_a_tensor_that_was_not_named_at_the_start_is_refused() -> None:
+    part = SparsePart(nn.Linear(3, 2).requires_grad_(False), {"weight": torch.tensor([1])})
+    with pytest.raises(ValueError, match="not made for bias; name every tensor"):
+        part.reselect({"bias": torch.tensor([0])})
+
+
+@pytest.mark.parametrize("density", DENSITIES)
+def test_two_runs_give_the_same_bits(density: float) -> None:
+    found = []
+    torch.use_deterministic_algorithms(True)
+    try:
+        for _ in range(2):
+            model = language_model("gpt2")
+            part = SparsePart(model, {name: draw(p.numel(), density) for name, p in model.named_parameters()})
+            for _ in range(2):
+                language_loss(model, IDS).backward()
+                for values in part.values.values():
+                    values.data -= 0.1 * values.grad
+                    values.grad = None
+                part.patch()
+            found.append(dict(part.values))
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert all(torch.equal(found[0][name], found[1][name]) for name in found[0])
+
+
+def test_layers_with_a_sparse_product_give_the_bits_of_the_plain_ones() -> None:
+    for architecture in ("bert", "gpt2"):
+        model = language_model(architecture)
+        before = model(input_ids=IDS).logits
+        part = SparsePart(model, {name: draw(p.numel(), 0.01) for name, p in model.named_parameters() if p.dim() == 2})
+        assert torch.equal(model(input_ids=IDS).logits, before)
+        part.release()

@@ -1,0 +1,129 @@
+"""FISH Mask: the scalars with the largest Fisher information are trained.
+
+Paper: Sung, Nair, Raffel, Training Neural Networks with Fixed Sparse Masks, NeurIPS 2021,
+       https://arxiv.org/abs/2111.09839
+Code: https://github.com/varunnair18/FISH
+Maths: F_i = sum_j (d log p(y_j|x_j) / d theta_i)^2 over samples j with their true labels; the k scalars with the
+largest F_i over all targeted tensors together form the support of W' = W + S
+Count: k, exactly the budget (with charge_head the budget less the head)
+Starts at identity: yes, S = 0.
+Differs from the paper: the head is not charged unless charge_head says so; targets are the suite's (the paper's are
+``all``); values are fp32 and no dense mask, gradient or optimiser state is kept. Where the mask is selected anew every
+epoch, a scalar that leaves it goes back to its pretrained value, so that the trained part stays k scalars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from harness.errors import NotApplicable
+from harness.method import Plan, Samples
+from harness.random import Streams
+from methods.parts.masking import MaskConfig, Masking, empty_supports
+from methods.parts.scores import accumulate, add_absolute, add_square, best
+from methods.parts.sparse import SparsePart
+
+CARD = {
+    "name": "fish",
+    "title": "FISH Mask",
+    "paper": "Sung et al., Training Neural Networks with Fixed Sparse Masks, NeurIPS 2021",
+    "url": "https://arxiv.org/abs/2111.09839",
+    "year": 2021,
+    "code": "https://github.com/varunnair18/FISH",
+    "version": 1,
+    "count": "k, exactly the budget",
+    "starts_at_identity": True,
+    "differs": [
+        "the head is not charged to the budget unless charge_head says so",
+        "chooses among the suite's targets; the paper's are all",
+        "fp32 values; no dense mask, gradient or optimiser state",
+        "with reselect, a scalar that leaves the mask goes back to its pretrained value",
+    ],
+    "tuned": {"lr": [1e-3, 1e-1]},
+    "budget": "count",
+}
+POWERS = {"square": add_square, "absolute": add_absolute}
+
+
+class FishConfig(MaskConfig):
+    """Give a budget or a size, and how the Fisher information is estimated."""
+
+    samples: int = Field(default=1024, ge=1, description="training rows that are scored; all, where there are fewer")
+    labels: Literal["true", "expected"] = Field(
+        default="true", description="the rows' own labels, or the exact expectation over the model's outcomes"
+    )
+    power: Literal["square", "absolute"] = Field(default="square", description="what is summed of each gradient")
+    charge_head: bool = Field(default=False, description="the size includes the head, as in the paper")
+    reselect: bool = Field(default=False, description="choose anew before every epoch but the first")
+
+
+class Fish(Masking):
+    """Train the k scalars with the largest empirical Fisher information."""
+
+    Config = FishConfig
+    config: FishConfig
+
+    def total(self, model: nn.Module, plan: Plan) -> int:
+        return plan.total + (num_head(model, plan) if self.config.charge_head else 0)
+
+    def count(self, model: nn.Module, plan: Plan) -> int:
+        if not self.config.charge_head:
+            return self.size(model, plan)
+        size, head = self.config.count or self.size(model, plan), num_head(model, plan)
+        if size <= head:
+            raise NotApplicable(f"smallest is {head + 1}: charge_head counts the {head} scalars of the head")
+        return type(self)(FishConfig(count=size - head)).size(model, plan)
+
+    def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
+        self._num = self.count(model, plan)
+        self.part = SparsePart(model, empty_supports(plan.targets.tensors))
+
+    def calibrate(self, model: nn.Module, samples: Samples) -> None:
+        self._model, self._samples = model, samples
+        self.part.reselect(self._selected())
+
+    def before_epoch(self, epoch: int) -> Mapping[str, Tensor] | None:
+        if epoch == 1 or not self.config.reselect:
+            return None
+        exchanged = self.part.reselect(self._selected())
+        return {f"{name}@values": before for name, before in exchanged.items()}
+
+    def keeps(self, values: Tensor) -> bool:
+        # The optimiser is given its parameters once, and any tensor may be selected from later.
+        return self.config.reselect or super().keeps(values)
+
+    def notes(self) -> tuple[str, ...]:
+        asked, had = self.config.samples, len(self._samples)
+        return (f"{asked} samples were asked for, the training set has {had}: all were scored",) if asked > had else ()
+
+    def remove(self, model: nn.Module) -> None:
+        super().remove(model)
+        self.__dict__.pop("_model", None)
+
+    def _selected(self) -> dict[str, Tensor]:
+        with self.part.suspended():
+            scored = self._true() if self.config.labels == "true" else self._expected()
+            return best(accumulate(self._model, self.part.parameters, scored, POWERS[self.config.power]), self._num)
+
+    def _true(self) -> Iterator[tuple[Tensor, float, bool]]:
+        for batch in self._samples.batches(self.config.samples):
+            yield self._samples.loss(batch), 1.0, False
+
+    def _expected(self) -> Iterator[tuple[Tensor, float, bool]]:
+        for batch in self._samples.batches(self.config.samples):
+            (row,) = self._samples.log_likelihoods(batch)
+            chances = row.detach().exp().tolist()
+            for outcome, chance in enumerate(chances):
+                yield row[outcome], chance, outcome < len(chances) - 1
+
+
+def num_head(model: nn.Module, plan: Plan) -> int:
+    """Return the number of scalars of the head."""
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if name in plan.head)
+
+
+METHOD = Fish
