@@ -3,6 +3,12 @@
 Built-in methods and tasks are found by file name, third parties by the entry-point groups ``paretune.methods`` and
 ``paretune.tasks``, whose values name a module. Cards are literals (``CARD`` of a method file, ``CARDS`` of a task
 file) and are read from the source text, so listing them imports nothing, and a broken file breaks only itself.
+
+A method file may bring a whole family whose names are not known when it is written, such as what an installed library
+offers. In place of ``CARD`` it has the literal ``CARDS_FROM = "package.module"``: a light module, imported when
+methods are listed, whose function ``cards()`` returns the cards (their names begin with the family's file name and a
+slash) or raises ``MissingPrerequisite``. The file's ``METHOD`` then has a class method ``member(name)`` that returns
+the class of one name.
 """
 
 from __future__ import annotations
@@ -10,7 +16,8 @@ from __future__ import annotations
 import ast
 import importlib
 import importlib.util
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.machinery import PathFinder
@@ -29,6 +36,9 @@ if TYPE_CHECKING:
 PACKAGES = ("harness", "methods", "tasks", "runners", "leaderboard")
 ROOT = Path(__file__).resolve().parent.parent
 
+FAMILY = "CARDS_FROM"
+"""The literal by which a method's file says that it brings a family of names."""
+
 Kind = Literal["method", "task"]
 
 
@@ -45,6 +55,8 @@ class Entry:
     """``built-in``, or the distribution that brought it."""
     error: str | None = None
     """Why the file could not be read, where it could not; the entry then only serves to say so."""
+    family: bool = False
+    """Whether the file brings a family of names: its ``METHOD.member(name)`` is the class, not ``METHOD``."""
 
 
 class _Place(NamedTuple):
@@ -126,24 +138,31 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
         MissingPrerequisite: if the file that should hold it is broken.
     """
     known = methods() if kind == "method" else tasks()
-    family = known.get(name.partition("/")[0])
-    if name not in known and family is not None and family.error:
-        name = family.name  # all tasks of a broken file are missing; say why and not only that
+    if name not in known:  # all names of a broken file are missing; say why and not only that
+        broken = [entry.name for entry in known.values() if entry.error and name.partition("/")[0] in _files(entry)]
+        name = broken[0] if broken else name
     if name not in known:
         raise UnknownName(kind, name, (key for key, entry in known.items() if not entry.error), where)
     if known[name].error:
-        raise MissingPrerequisite(f"{kind} {name!r} cannot be used: {known[name].error}; mend that file")
+        mend = "" if known[name].family else "; mend that file"  # a family's own words say what to install
+        raise MissingPrerequisite(f"{kind} {name!r} cannot be used: {known[name].error}{mend}")
     return known[name]
 
 
+def _files(entry: Entry) -> tuple[str, ...]:
+    """Return what the names of a broken file begin with; a family's, a plugin's too, with the name of its file."""
+    return (entry.name, entry.path.stem) if entry.family else (entry.name,)
+
+
 def load_method(name: str) -> type[Method]:
-    """Import a method's file and return its class (the module's ``METHOD``).
+    """Import a method's file and return its class (the module's ``METHOD``, or its member of that name).
 
     Raises:
         MissingPrerequisite: if the file does not import or has no such class.
     """
-    method: type[Method] = _load(find("method", name), "METHOD")
-    return method
+    entry = find("method", name)
+    method: type[Method] = _load(entry, "METHOD")
+    return _call(entry, lambda: method.member(name)) if entry.family else method  # type: ignore[attr-defined]
 
 
 @cache
@@ -167,8 +186,12 @@ def load_task(name: str) -> Task:
 
 
 def _load(entry: Entry, attribute: str) -> Any:  # Any: a class of a module known at run time only
+    return _call(entry, lambda: getattr(importlib.import_module(entry.module), attribute))
+
+
+def _call(entry: Entry, load: Callable[[], Any]) -> Any:  # Any: as above
     try:
-        return getattr(importlib.import_module(entry.module), attribute)
+        return load()
     except Exception as error:  # a plugin's file may raise anything when it is imported
         raise MissingPrerequisite(
             f"{entry.kind} {entry.name!r} ({entry.origin}) cannot be used: {entry.module} raised "
@@ -193,11 +216,41 @@ def _entries(kind: Kind, literal: str, place: _Place) -> list[Entry]:
     try:
         if place.path is None:
             raise ValueError(f"its entry point names the module {place.module}, which is not there")
+        source = _family(place.path) if kind == "method" else None
+        if source:
+            return _members(place, source)
         cards = literals(place.path, literal)
         return [Entry(kind, str(card["name"]), card, place.module, place.path, place.origin) for card in cards]
     except (ValueError, KeyError, TypeError) as error:
         why = f"{error}" if isinstance(error, ValueError) else f"{place.module}: a card is a dict with a name"
         return [Entry(kind, place.name, {}, place.module, place.path or Path(), place.origin, why)]
+
+
+def _family(path: Path) -> str | None:
+    """Return the light module that a family's file names, or null for a file of one method."""
+    if not re.search(rf"^{FAMILY}\b", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
+        return None
+    named: list[Any] = literals(path, FAMILY)  # Any: a literal of any kind
+    if not isinstance(named[0], str):
+        raise ValueError(f"{path.name}: {FAMILY} is {named[0]!r}; give the name of a module, a string")
+    return named[0]
+
+
+def _members(place: _Place, source: str) -> list[Entry]:
+    """Return the entries of a family, or the one that says why there are none."""
+    assert place.path is not None
+    try:
+        cards = importlib.import_module(source).cards()
+        wrong = [card["name"] for card in cards if not str(card["name"]).startswith(f"{place.path.stem}/")]
+        if wrong:
+            raise ValueError(f"{source} names {wrong[0]!r}; a name of this family begins with {place.path.stem}/")
+        return [
+            Entry("method", str(card["name"]), card, place.module, place.path, place.origin, family=True)
+            for card in cards
+        ]
+    except Exception as error:  # a plugin's module may raise anything
+        why = str(error) if isinstance(error, MissingPrerequisite) else f"{source}: {type(error).__name__}: {error}"
+        return [Entry("method", place.name, {}, place.module, place.path, place.origin, why, family=True)]
 
 
 def _places(kind: Kind) -> Iterator[_Place]:

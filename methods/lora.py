@@ -69,17 +69,18 @@ class Lora(Method):
         return self.config.model_copy(update={"rank": rank})
 
     def count(self, model: nn.Module, plan: Plan) -> int:
-        return self.config.rank * _sides(plan)
-
-    def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
-        import peft
-
         if not plan.targets.modules:
             raise NotApplicable(f"lora adapts linear layers; targets {plan.targets.name!r} names none")
         if self.config.rank > _largest_rank(plan):
             raise NotApplicable(
                 f"rank {self.config.rank} is over {_largest_rank(plan)}, the smallest side of a targeted weight"
             )
+        return self.config.rank * _sides(plan)
+
+    def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
+        import peft
+
+        self.count(model, plan)  # refuses what cannot be
         config = peft.LoraConfig(
             r=self.config.rank,
             lora_alpha=cast(int, self.config.alpha or 2 * self.config.rank),  # peft takes fractions as well

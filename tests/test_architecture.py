@@ -145,14 +145,17 @@ def test_every_method_card_is_valid_and_named_like_its_file() -> None:
     for entry in entries:
         assert entry.error is None
         card = MethodCard.model_validate(entry.card)
-        assert card.name == entry.path.stem
+        assert card.name == entry.path.stem or (entry.family and card.name.partition("/")[0] == entry.path.stem)
         assert card.targets is None or card.targets in TARGETS
         assert card.paper
         assert card.url.startswith("https://") or card.name in NO_PAPER
         assert card.code is None or card.code.startswith("https://")
         assert all(0 < low < high for low, high in card.tuned.values())
         assert (ast.get_docstring(ast.parse(entry.path.read_text(encoding="utf-8"))) or "").count("Count:") == 1
-    assert len(entries) == len([path for path in (ROOT / "methods").glob("*.py") if path.name != "__init__.py"])
+    files = {path for path in (ROOT / "methods").glob("*.py") if path.name != "__init__.py"}
+    assert {entry.path for entry in entries} == files
+    assert len([entry for entry in entries if not entry.family]) == len(files - {e.path for e in entries if e.family})
+    assert len([entry for entry in entries if entry.family]) >= 45
     assert {entry.name for entry in entries} >= {"base", "full", "head_only", "bitfit", "lora", "random_mask"}
 
 
@@ -191,6 +194,15 @@ LIGHT = {
     "board": ["board", "RECORDS", "--out", "SITE"],
     "status": ["status", "RECORDS"],
 }
+
+
+def test_no_source_holds_a_list_of_the_names_of_a_family() -> None:
+    members = {name.partition("/")[2] for name, entry in registry.methods().items() if entry.family}
+    folders = {path: path.read_text(encoding="utf-8") for path in sources() if "peft" in path.name}
+    for path, text in folders.items():
+        named = {one.value for one in ast.walk(ast.parse(text)) if isinstance(one, ast.Constant)} & members
+        assert named <= {"lora"}, f"{label(path)} names {named}; the names come from the library's own mapping"
+    assert len(folders) >= 4
 
 
 @pytest.mark.parametrize("arguments", LIGHT.values(), ids=LIGHT.keys())

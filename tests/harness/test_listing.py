@@ -61,6 +61,14 @@ def test_what_is_listed_has_a_name_a_title_and_a_card() -> None:
         assert len({str(row["name"]) for row in rows}) == len(rows)
 
 
+def test_a_family_is_listed_by_its_names_with_their_own_cards() -> None:
+    rows = {str(row["name"]): row for row in listing.methods()}
+    assert "peft/dora" in rows
+    assert "peft" not in rows
+    assert rows["peft/ia3"]["title"] != rows["peft/dora"]["title"]
+    assert rows["peft/ia3"]["card"]["name"] == "peft/ia3"  # type: ignore[index,call-overload]
+
+
 def test_a_missing_library_and_backbone_are_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
     import importlib.metadata
     import importlib.util

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -99,6 +100,103 @@ def test_a_broken_built_in_family_says_so_for_its_tasks(monkeypatch: pytest.Monk
         assert "_private" not in registry.tasks()
     finally:
         monkeypatch.undo()
+        forget()
+
+
+FAMILY = {
+    "their_family/__init__.py": "",
+    "their_family/many.py": """
+'A family of a third party.'
+from harness.method import Method
+
+CARDS_FROM = "their_family.cards"
+
+
+class Many(Method):
+    @classmethod
+    def member(cls, name):
+        if name.endswith("odd"):
+            raise ValueError("odd is not for this machine")
+        return type("Member", (cls,), {"name": name})
+
+
+METHOD = Many
+""",
+    "their_family/cards.py": """
+def cards():
+    return [{"name": f"many/{name}", "title": name} for name in ("one", "odd")]
+""",
+}
+
+
+@pytest.fixture(name="family")
+def brought(site: Path) -> Iterator[Path]:
+    yield site
+    for name in [name for name in sys.modules if name.partition(".")[0] == "their_family"]:
+        del sys.modules[name]
+
+
+def bring(site: Path, **files: str) -> None:
+    changed = {f"their_family/{name}.py": text for name, text in files.items()}
+    write_distribution(site, FAMILY | changed, {"paretune.methods": "their_family.many"})
+    forget()
+
+
+def test_a_family_of_methods_is_listed_and_loaded_by_its_light_module(family: Path) -> None:
+    bring(family)
+    entry = registry.find("method", "many/one")
+    assert (entry.family, entry.module, entry.card["title"]) == (True, "their_family.many", "one")
+    assert "their_family.cards" in sys.modules
+    assert "their_family.many" not in sys.modules, "listing imports the light module only"
+    member = registry.load_method("many/one")
+    assert issubclass(member, Method)
+    assert member.name == "many/one"  # type: ignore[attr-defined]
+    with pytest.raises(UnknownName, match="did you mean many/one"):
+        registry.find("method", "many/on")
+    with pytest.raises(MissingPrerequisite, match=r"'many/odd' \(their-plugin\) cannot be used.*odd is not for this"):
+        registry.load_method("many/odd")
+
+
+@pytest.mark.parametrize(
+    ("cards", "reason"),
+    [
+        (
+            "from harness.errors import MissingPrerequisite\n\n\ndef cards():\n"
+            "    raise MissingPrerequisite('their library is not installed; install it with: pip install theirs')\n",
+            "cannot be used: their library is not installed; install it with: pip install theirs$",
+        ),
+        ("import library_that_is_not_here", "their_family.cards: ModuleNotFoundError"),
+        ("def cards():\n    return [{'title': 'no name'}]", "their_family.cards: KeyError"),
+        ("def cards():\n    return [{'name': 'lora'}]", "a name of this family begins with many/"),
+    ],
+)
+def test_a_family_that_cannot_be_read_breaks_only_itself(family: Path, cards: str, reason: str) -> None:
+    bring(family, cards=cards)
+    assert registry.load_method("lora")
+    assert any(str(row["title"]).startswith("BROKEN") for row in listing.methods())
+    with pytest.raises(MissingPrerequisite, match=reason):
+        registry.find("method", "many/one")
+
+
+def test_a_family_names_its_light_module_by_a_string(family: Path) -> None:
+    bring(family, many="CARDS_FROM = 7\n")
+    with pytest.raises(MissingPrerequisite, match="CARDS_FROM is 7; give the name of a module"):
+        registry.find("method", "their_family.many")
+
+
+def test_without_peft_its_tuners_say_how_to_install_it_and_the_rest_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    from methods.parts import peft_cards
+
+    monkeypatch.setattr(peft_cards, "source_of", lambda module: None)
+    peft_cards.tuners.cache_clear()
+    forget()
+    try:
+        assert {"full", "random_mask"} <= {str(row["name"]) for row in listing.methods()}
+        with pytest.raises(MissingPrerequisite, match="peft is not installed; install it with: python -m pip install"):
+            registry.find("method", "peft/dora")
+    finally:
+        monkeypatch.undo()
+        peft_cards.tuners.cache_clear()
         forget()
 
 

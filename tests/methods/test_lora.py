@@ -98,12 +98,17 @@ def test_targets_without_linear_layers_do_not_apply(targets: str) -> None:
     with pytest.raises(NotApplicable, match="names none"):
         Lora().solve(loaded.model, planned(loaded, targets, budget=100))
     with pytest.raises(NotApplicable, match="names none"):
+        Lora(LoraConfig(rank=2)).count(loaded.model, planned(loaded, targets))
+    with pytest.raises(NotApplicable, match="names none"):
         attach("lora", loaded, targets=targets, rank=2)
 
 
 def test_a_rank_over_the_smallest_side_does_not_apply() -> None:
     with pytest.raises(NotApplicable, match="rank 33 is over 32"):
         attach("lora", backbone("bert"), rank=33)
+    loaded = backbone("bert")
+    with pytest.raises(NotApplicable, match="rank 33 is over 32"):  # and already while it is planned
+        Lora(LoraConfig(rank=33)).count(loaded.model.to("meta"), planned(loaded, "linear"))
 
 
 @pytest.mark.parametrize("values", [{"rank": 0}, {"alpha": 0}, {"dropout": 1.0}, {"dropout": -0.1}, {"rnak": 4}])
