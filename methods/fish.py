@@ -102,7 +102,8 @@ class Fish(Masking):
 
     def remove(self, model: nn.Module) -> None:
         super().remove(model)
-        self.__dict__.pop("_model", None)
+        for kept in ("_model", "_samples"):  # both hold the model, and are there only once calibrated
+            self.__dict__.pop(kept, None)
 
     def _selected(self) -> dict[str, Tensor]:
         with self.part.suspended():
