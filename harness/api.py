@@ -124,7 +124,7 @@ def run_suite(
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
             return SuiteResult(planned, folder, 0)
-        where = _device(device) if todo else "cpu"
+        where = resolve_device(device) if todo else "cpu"
         options = Options(
             out=folder,
             suite=expansion.suite.name,
@@ -152,7 +152,7 @@ def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: st
     from runners.worker import run_one
 
     torch.set_num_threads(spec.threads)
-    warm = Warm(source, _device(device))
+    warm = Warm(source, resolve_device(device))
     _make_folder(out)
     record, folder, _ = run_one(spec, out, warm, None, "final", lambda event: None)
     return record, folder
@@ -234,10 +234,15 @@ def _check_spec(spec: Spec, source: DataSource) -> None:
 def _check_device(name: str) -> None:
     """Refuse a device that is not here; the two that always are need no tensor library to know."""
     if name not in ("auto", "cpu"):
-        _device(name)
+        resolve_device(name)
 
 
-def _device(name: str) -> str:
+def resolve_device(name: str) -> str:
+    """Return the device that a name means here; ``auto`` is a GPU where there is one.
+
+    Raises:
+        UnknownName: for a device that is not here.
+    """
     import torch
 
     if name == "auto":

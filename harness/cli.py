@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
+from harness import workshop
+
 if TYPE_CHECKING:
     from rich.table import Table
 
@@ -263,6 +265,9 @@ def board(
     typer.echo(f"{built.num_records} records")
     typer.echo(f"the page is {built.page.resolve()}")
     _name_unreadable(built.unreadable)
+
+
+workshop.mount(app)
 
 
 @app.command()

@@ -42,7 +42,7 @@ def test_linear_is_attention_and_mlp_and_nothing_else(architecture: str) -> None
 def test_query_and_value_are_found_where_they_are_layers_of_their_own(architecture: str) -> None:
     loaded, expected = backbone(architecture), LAYERS[architecture][2]
     if expected is None:
-        with pytest.raises(NotApplicable, match="its linear layers are named c_attn, c_fc, c_proj"):
+        with pytest.raises(NotApplicable, match="its layers are named c_attn, c_fc, c_proj"):
             resolve(loaded.model, "query_value", loaded.head)
     else:
         assert len(resolve(loaded.model, "query_value", loaded.head).modules) == 2 * expected
@@ -90,3 +90,37 @@ def test_shapes_are_outputs_by_inputs_however_the_weight_is_stored() -> None:
     assert weight_shape(nn.Linear(3, 2)) == (2, 3)
     loaded = backbone("gpt2")
     assert weight_shape(loaded.model.get_submodule("transformer.h.0.attn.c_attn")) == (96, 32)
+
+
+def test_without_linear_layers_the_convolutions_of_the_stages_are_the_targets() -> None:
+    loaded = backbone("resnet")
+    found = resolve(loaded.model, "linear", loaded.head)
+    assert found.modules == {}, "no adapter can stand beside a convolution"
+    assert len(found.tensors) == 9  # four blocks of two, and the shortcut where the width changes
+    named = dict(loaded.model.named_parameters())
+    assert all(named[name] is parameter and parameter.dim() == 4 for name, parameter in found.tensors.items())
+    assert not any("embedder.embedder" in name or "normalization" in name for name in found.tensors)
+    mlp = resolve(loaded.model, "mlp", loaded.head)
+    assert mlp.tensors.keys() == found.tensors.keys(), "nothing in it is attention"
+
+
+@pytest.mark.parametrize("targets", ["attention", "query_value"])
+def test_a_convolutional_network_has_no_attention_and_its_layers_are_named(targets: str) -> None:
+    loaded = backbone("resnet")
+    with pytest.raises(NotApplicable, match=f"matches targets '{targets}'; its layers are named convolution"):
+        resolve(loaded.model, targets, loaded.head)
+
+
+def test_where_there_are_linear_layers_no_convolution_is_a_target() -> None:
+    loaded = backbone("vit")
+    found = resolve(loaded.model, "linear", loaded.head)
+    assert list(found.tensors) == [f"{name}.weight" for name in found.modules]
+    assert all(isinstance(module, nn.Linear) for module in found.modules.values())
+
+
+def test_patterns_choose_convolutions_by_name() -> None:
+    loaded = backbone("resnet")
+    found = resolve(loaded.model, ("*.stages.1.*",), loaded.head)
+    assert found.tensors
+    assert all(".stages.1." in name for name in found.tensors)
+    assert found.modules == {}

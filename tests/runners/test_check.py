@@ -1,0 +1,269 @@
+"""A broken promise is found, by exactly the check that is meant for it, in methods of a third party."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from harness.errors import UnknownName
+from runners.check import PROMISES, Finding, check_method
+from tests.harness.plugins import forget, write_distribution
+from tests.runners.faulty import installed
+
+HEAD = """
+import torch
+from torch import nn
+
+from harness.errors import NotApplicable
+from harness.method import Config, Method
+
+CARD = {{
+    "name": "{name}", "title": "A method", "paper": "none", "url": "", "year": 2025, "code": None,
+    "version": 1, "count": "the sizes of the biases", "starts_at_identity": {identity}, "differs": [],
+    "tuned": {{"lr": [1e-3, 1e-1]}},
+}}
+
+
+class Sound(Method):
+    # A trained vector is added to the output of each targeted layer.
+
+    def count(self, model, plan):
+        return sum(model.get_parameter(f"{{name}}.bias").numel() for name in plan.targets.modules)
+
+    def attach(self, model, plan, streams):
+        self.model = model
+        self.biases = {{name: model.get_parameter(f"{{name}}.bias") for name in plan.targets.modules}}
+        self.shifts = {{name: nn.Parameter(torch.zeros_like(bias)) for name, bias in self.biases.items()}}
+        self.hooks = [
+            module.register_forward_hook(lambda _, inputs, out, shift=self.shifts[name]: (out + shift).to(out.dtype))
+            for name, module in plan.targets.modules.items()
+        ]
+        self.layers = plan.targets.modules
+        self.before = {{name: bias.detach().clone() for name, bias in self.biases.items()}}
+
+    def own_parameters(self):
+        return {{f"{{name}}.shift": shift for name, shift in self.shifts.items()}}
+
+    def merge(self, model):
+        for name, shift in self.shifts.items():
+            self.biases[name].data.add_(shift.data)
+        self.unhook()
+
+    def unhook(self):
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks = []
+
+    def remove(self, model):
+        self.unhook()
+        for name, bias in self.biases.items():
+            bias.data.copy_(self.before[name])
+
+
+class Faulty(Sound):
+{body}
+
+
+METHOD = Faulty
+"""
+FAULTS = {
+    # name: (what is wrong, the promises that are broken, words of the finding)
+    "sound": ("    pass", set(), ""),
+    "moves_another": (
+        "    def after_step(self, step):\n"
+        "        self.model.get_parameter('bert.embeddings.word_embeddings.weight').data[0, 0] += 1\n"
+        "    def remove(self, model):\n"
+        "        super().remove(model)\n"
+        "        self.model.get_parameter('bert.embeddings.word_embeddings.weight').data[0, 0] = self.first\n"
+        "    def attach(self, model, plan, streams):\n"
+        "        super().attach(model, plan, streams)\n"
+        "        self.first = model.get_parameter('bert.embeddings.word_embeddings.weight').data[0, 0].clone()",
+        {"only the trained part moves"},
+        "word_embeddings.weight is no part of what is trained, but it moved",
+    ),
+    "miscounts": (
+        "    def count(self, model, plan):\n        return super().count(model, plan) + 1",
+        {"count"},
+        "448 scalars are trained; the formula gives 449",
+    ),
+    "counts_real_values": (
+        "    def count(self, model, plan):\n"
+        "        return super().count(model, plan) + model.get_parameter('classifier.bias').is_meta",
+        {"count"},
+        "planning on the meta device counted 449",
+    ),
+    "leaves_hooks": (
+        "    def remove(self, model):\n"
+        "        super().remove(model)\n"
+        "        model.register_forward_hook(lambda *things: None)",
+        {"detach"},
+        "the model has other hooks than before",
+    ),
+    "does_not_restore": (
+        "    def after_step(self, step):\n"
+        "        self.stepped = True\n"
+        "    def remove(self, model):\n"
+        "        super().remove(model)\n"
+        "        if hasattr(self, 'stepped'):\n"
+        "            model.get_parameter('bert.embeddings.word_embeddings.weight').data[0, 0] += 1",
+        {"detach", "merge"},
+        "word_embeddings.weight",
+    ),
+    "merges_wrongly": (
+        "    def merge(self, model):\n        super().merge(model)\n        self.biases[min(self.biases)].data[0] += 1",
+        {"merge"},
+        "outputs differ by .* after merging",
+    ),
+    "forgets_to_merge": (
+        "    def merge(self, model):\n        pass",
+        {"merge"},
+        "after loading the merged weights",
+    ),
+    "cannot_merge_at_no_cost": (
+        "    def merge(self, model):\n        raise NotApplicable('cannot be merged')",
+        {"merge"},
+        r"not applicable \(cannot be merged\), but extra_at_inference\(\) is 0",
+    ),
+    "draws_elsewhere": (
+        "    def attach(self, model, plan, streams):\n"
+        "        super().attach(model, plan, streams)\n"
+        "        for shift in self.shifts.values():\n"
+        "            shift.data = torch.randn(shift.shape) * 1e-8",
+        {"same seed, same bits"},
+        "two runs of one seed differ in",
+    ),
+    "is_no_identity": (
+        "    def attach(self, model, plan, streams):\n"
+        "        super().attach(model, plan, streams)\n"
+        "        for shift in self.shifts.values():\n"
+        "            shift.data.fill_(0.1)",
+        {"output at the start"},
+        "outputs differ by .* the card says starts_at_identity: true",
+    ),
+    "is_an_identity": ("    pass", {"output at the start"}, "outputs are unchanged .* starts_at_identity: false"),
+    "keeps_unsaved": (
+        "    def attach(self, model, plan, streams):\n"
+        "        super().attach(model, plan, streams)\n"
+        "        self.steps = 0\n"
+        "        scaled = lambda _, inputs, out: out * (1 + 0.1 * self.steps)\n"
+        "        self.hooks.append(model.classifier.register_forward_hook(scaled))\n"
+        "    def after_step(self, step):\n"
+        "        self.steps = step",
+        {"save and load", "merge"},
+        "outputs of the saved part differ",
+    ),
+    "takes_anything": (
+        "    def load_state(self, state):\n"
+        "        for name, parameter in self.updated().items():\n"
+        "            if name in state and state[name].shape == parameter.shape:\n"
+        "                parameter.data.copy_(state[name])",
+        {"a foreign part is refused"},
+        "a part with another name was loaded",
+    ),
+    "holds_still": (
+        "    def after_backward(self):\n        self.shifts[min(self.shifts)].grad = None",
+        {"all of it can move"},
+        "shift did not move in 2 steps",
+    ),
+    "climbs": (
+        "    def after_backward(self):\n"
+        "        for parameter in self.updated().values():\n"
+        "            parameter.grad.neg_()",
+        {"the loss falls"},
+        "it should fall below 0.9 of the first",
+    ),
+    "takes_unknown_keys": (
+        "    class Config(__import__('pydantic').BaseModel):\n        pass",
+        {"configuration"},
+        "takes unknown keys",
+    ),
+    "understates_bits": ("    def stored_bits(self):\n        return 7", {"stored bits"}, r"stored_bits\(\) is 7"),
+    "overstates_zeros": (
+        "    def zeros(self):\n        return 5, 7",
+        {"sparsity"},
+        r"zeros\(\) is \(5, 7\); the plain model has",
+    ),
+    "raises": (
+        "    def finalize(self, model):\n        raise KeyError('a hook went wrong')",
+        {"merge"},
+        "KeyError: 'a hook went wrong'",
+    ),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.mktemp("plugins")
+    for name, (body, _, _) in FAULTS.items():
+        text = HEAD.format(name=name, body=body, identity=name != "is_an_identity")
+        write_distribution(folder, {f"faulty_{name}.py": text}, {"paretune.methods": f"faulty_{name}"}, name)
+    refusing = HEAD.format(name="refuses_late", identity=True, body=REFUSES_LATE)
+    write_distribution(folder, {"refusing.py": refusing}, {"paretune.methods": "refusing"}, "refusing")
+    with installed(folder):
+        forget()
+        yield
+    forget()
+
+
+REFUSES_LATE = "    def attach(self, model, plan, streams):\n        raise NotApplicable('smallest is 7')"
+
+
+def outcomes(findings: tuple[Finding, ...], outcome: str) -> set[str]:
+    return {one.promise for one in findings if one.outcome == outcome}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_found_by_the_promise_that_it_breaks_and_no_other(name: str) -> None:
+    _, expected, words = FAULTS[name]
+    findings = check_method(name)
+    broken = [one for one in findings if one.outcome == "broken"]
+    assert {one.promise for one in broken} == expected, broken
+    assert [one.promise for one in findings] == ["card", *PROMISES], "every promise is checked, whatever breaks"
+    assert not broken or any(re.search(words, one.detail) for one in broken), broken
+
+
+def test_every_promise_but_the_budgets_is_broken_by_some_fault() -> None:
+    assert set.union(*(broken for _, broken, _ in FAULTS.values())) == PROMISES.keys() - {"budget"}
+    assert len(FAULTS) >= 15
+
+
+def test_a_sound_method_keeps_its_promises_in_bf16_as_well() -> None:
+    assert outcomes(check_method("sound", dtype=torch.bfloat16), "broken") == set()
+
+
+def test_a_start_that_refuses_what_planning_took_breaks_the_count() -> None:
+    findings = check_method("refuses_late")
+    assert outcomes(findings, "broken") == {"count"}
+    assert outcomes(findings, "kept") == {"card"}
+    assert {one.detail for one in findings if one.outcome == "not_applicable"} == {"smallest is 7"}
+
+
+def test_a_pair_that_makes_no_sense_is_not_applicable_with_the_reason() -> None:
+    findings = check_method("bitfit", "tiny:llama")
+    assert outcomes(findings, "not_applicable") == set(PROMISES)
+    assert "has no biases" in findings[-1].detail
+
+
+def test_values_and_a_budget_reach_the_method() -> None:
+    counted = {one.promise: one.detail for one in check_method("lora", values={"rank": 1})}
+    larger = {one.promise: one.detail for one in check_method("lora", budget=2000)}
+    assert counted["count"] == "896 scalars"
+    assert larger["count"] == "1792 scalars"
+
+
+def test_an_unknown_method_or_backbone_is_named() -> None:
+    with pytest.raises(UnknownName, match="did you mean lora"):
+        check_method("lroa")
+    with pytest.raises(UnknownName, match="tiny:bert"):
+        check_method("lora", "tiny:brt")
+
+
+def test_checking_leaves_this_process_as_it_was() -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state(), torch.are_deterministic_algorithms_enabled()
+    check_method("sound")
+    assert torch.equal(torch.get_rng_state(), before[0])
+    assert torch.are_deterministic_algorithms_enabled() == before[1]
