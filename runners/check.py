@@ -2,7 +2,7 @@
 
 Each promise is a small function that starts the method on a fresh copy of the backbone, so that a broken promise never
 stops or spoils another. A function returns where the promise is kept, raises ``Broken`` where it is not, and
-``NotApplicable`` where the method rightly makes none; any other exception counts as broken.
+``Excused`` where the method rightly makes none; any other exception counts as broken.
 """
 
 from __future__ import annotations
@@ -52,6 +52,10 @@ class Finding(NamedTuple):
 
 class Broken(Exception):
     """A promise is not kept; the message says what came and what should have."""
+
+
+class Excused(Exception):
+    """A promise that this method need not make; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +192,7 @@ def _find(promise: str, check: Callable[[Case], str], case: Case) -> Finding:
         return Finding(promise, "kept", check(case))
     except Broken as broken:
         return Finding(promise, "broken", str(broken))
-    except NotApplicable as reason:
+    except Excused as reason:
         return Finding(promise, "not_applicable", str(reason))
     except Exception as error:  # a method may raise anything, and the other promises are still to be checked
         return Finding(promise, "broken", f"{type(error).__name__}: {error}")
@@ -211,7 +215,10 @@ def _card(case: Case) -> str:
 
 
 def _planning_refuses(case: Case) -> str:
-    count = case.planned()  # NotApplicable is what should come
+    try:
+        count = case.planned()
+    except NotApplicable as reason:
+        raise Excused(str(reason)) from reason
     raise Broken(f"planning counts {count} scalars, but the start says that it is not applicable")
 
 
@@ -236,12 +243,14 @@ def _count(case: Case) -> str:
     _require(trained == formula, f"{trained} scalars are trained; the formula gives {formula}")
     planned = case.planned()
     _require(trained == planned, f"{trained} scalars are trained; planning on the meta device counted {planned}")
+    budget = started.plan.budget
+    _require(budget is None or 0 < trained <= budget, f"{trained} scalars are trained within a budget of {budget}")
     return f"{trained} scalars"
 
 
 def _budget(case: Case) -> str:
     if case.card.budget is None:
-        raise NotApplicable("the method has one size")
+        raise Excused("the method has one size")
     kind, real = registry.load_method(case.name), _trained(case.start().method)
     asked = sorted({real, real + real // 3, case.template.num_parameters // SHARE})
     met = []
@@ -265,6 +274,8 @@ def _moves(case: Case) -> str:
     free = {id(parameter) for parameter in started.method.updated().values()}
     supports = {n.removesuffix(INDICES): t for n, t in started.method.buffers().items() if n.endswith(INDICES)}
     rewritten = {id(parameter) for parameter in started.plan.targets.tensors.values()} if sparse else set()
+    declared, trained = sum(map(len, supports.values())), _trained(started.method)
+    _require(declared <= trained, f"supports hold {declared} scalars, but {trained} are trained")
     compared = 0
     for name, tensor in _named(started.model):
         if id(tensor) in free or id(tensor) in rewritten:
@@ -303,13 +314,14 @@ def _merge(case: Case) -> str:
     except NotApplicable as reason:
         extra = started.method.extra_at_inference()
         _require(extra > 0, f"merging is not applicable ({reason}), but extra_at_inference() is {extra}")
-        raise NotApplicable(f"{reason}; {extra} scalars stay beside the backbone") from reason
+        raise Excused(f"{reason}; {extra} scalars stay beside the backbone") from reason
     _require(_structure(started.model) == structure, "the merged model is no plain one of the backbone's architecture")
     extra = started.method.extra_at_inference()
     _require(not extra, f"the merged model is a plain one, but extra_at_inference() is {extra}")
     plain = case.backbone()
+    merged = dict(started.model.named_parameters())
     for name, parameter in plain.model.named_parameters():  # a trained tensor is fp32, also in a bf16 model
-        parameter.data = parameter.data.to(dict(started.model.named_parameters())[name].dtype)
+        parameter.data = parameter.data.to(merged[name].dtype)
     plain.model.load_state_dict(started.model.state_dict())
     reloaded = Specimen(started.method, plain, started.plan, started.batch, started.dtype)
     allowed = TOLERANCE[started.dtype] * max(1.0, float(before.abs().max()))
@@ -341,12 +353,12 @@ def _save(case: Case) -> str:
 def _foreign(case: Case) -> str:
     started = case.start()
     state = started.method.state()
-    first = next(iter(state), None)
     scalars = next((name for name in state if not name.startswith(BUFFER)), None)
+    buffer = next((name for name in state if name.startswith(BUFFER)), None)
     foreign = {"a part with another name": ({**state, "nonsense": torch.zeros(1)}, "nonsense")}
-    if first is not None:
-        rest = {name: tensor for name, tensor in state.items() if name != first}
-        foreign[f"a part without {first}"] = (rest, first)
+    for lacking in [name for name in (scalars, buffer) if name is not None]:
+        rest = {name: tensor for name, tensor in state.items() if name != lacking}
+        foreign[f"a part without {lacking}"] = (rest, lacking)
     if scalars is not None:
         foreign[f"a part with another shape of {scalars}"] = ({**state, scalars: torch.zeros(1, 2, 3)}, scalars)
     for what, (part, named) in foreign.items():
@@ -372,10 +384,9 @@ def _detach(case: Case) -> str:
     _require(not (changed := backbone.changed()), f"not restored: {', '.join(changed[:5])}")
     modules = dict(reference.named_modules())
     for name, module in model.named_modules():
-        left = _attributes(module) ^ _attributes(modules[name])
+        left = {attribute for attribute, _ in _attributes(module) ^ _attributes(modules[name])}
         _require(not left, f"{name or 'the model'} has other attributes than before: {', '.join(sorted(left)[:5])}")
         _require(_hooks(module) == _hooks(modules[name]), f"{name or 'the model'} has other hooks than before")
-        _require(not module.training, f"{name or 'the model'} is left in training mode")
     for name, parameter in model.named_parameters():
         _require(not parameter.requires_grad, f"{name} is left free")
         _require(parameter.grad is None, f"{name} keeps a gradient")
@@ -431,7 +442,7 @@ def _stored(case: Case) -> str:
 def _sparsity(case: Case) -> str:
     started = case.start()
     if started.method.zeros() is None:
-        raise NotApplicable("the method makes no sparse model")
+        raise Excused("the method makes no sparse model")
     targeted = dict(started.plan.targets.tensors)
     started.train(specimen.STEPS)
     started.method.finalize(started.model)
@@ -468,7 +479,7 @@ def _trained(method: Method) -> int:
 
 def _require_trained(started: Specimen) -> None:
     if not started.method.updated():
-        raise NotApplicable("nothing is trained")
+        raise Excused("nothing is trained")
 
 
 def _named(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -484,8 +495,10 @@ def _structure(model: nn.Module) -> list[tuple[str, type[nn.Module]]]:
     return [(name, type(module)) for name, module in model.named_modules()]
 
 
-def _attributes(module: nn.Module) -> set[str]:
-    return set(vars(module))
+def _attributes(module: nn.Module) -> set[tuple[str, str]]:
+    """Return the names of what an instance holds, with the values of plain ones; the training mode is one of them."""
+    plain = (bool, int, float, str, tuple, type(None))
+    return {(name, repr(value) if isinstance(value, plain) else "") for name, value in vars(module).items()}
 
 
 def _hooks(module: nn.Module) -> dict[str, int]:
