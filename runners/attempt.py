@@ -33,6 +33,8 @@ from harness.record import (
 )
 from harness.spec import Spec
 
+TRAINED_FACTS_FILE = "trained.json"
+"""Lies beside the trained part and says what it is of; see ``runners.checkpoint``."""
 LOG_TAIL, LONGEST_LINE = 20, 500
 """Lines of the log that a record holds, and characters of each; a record stays small."""
 LONGEST_MESSAGE = 2000
@@ -196,7 +198,8 @@ def close_without_worker(
 
 def discard_results(folder: Path) -> None:
     """Remove what an attempt left that its record will not tell of, files that were only half written included."""
-    for path in (folder / ITEMS_FILE, folder / TRAINED_FILE, *folder.glob(".*.partial")):
+    results = [folder / name for name in (ITEMS_FILE, TRAINED_FILE, TRAINED_FACTS_FILE)]
+    for path in (*results, *folder.glob(".*.partial")):
         path.unlink(missing_ok=True)
 
 

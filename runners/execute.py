@@ -21,6 +21,7 @@ from harness.protocol import Protocol, load_protocol
 from harness.random import Streams
 from harness.record import Cost, Counts, Digests, EpochMetrics, TaskScore
 from harness.spec import Spec
+from runners.checkpoint import Facts, describe
 from runners.fit import Fitted, Report, Trainer
 from runners.prepare import attach, frozen_dtype, max_length
 from runners.prepare import splits as divide
@@ -43,6 +44,8 @@ class Outcome:
     items: pa.Table | None = None
     state: dict[str, torch.Tensor] | None = None
     """The trained part, where the keep policy wants it."""
+    facts: Facts | None = None
+    """What the trained part is of."""
     sparsity: float | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     fitted: Fitted | None = None
@@ -122,6 +125,8 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
         small = outcome.counts.trained < KEPT_SHARE * outcome.counts.total
         if keep == "all" or (keep == "final" and spec.purpose == "final" and small):
             outcome.state = {name: tensor.cpu() for name, tensor in fitted.state.items()}
+            weights = warm.locate(spec.backbone).digest
+            outcome.facts = describe(spec, method, plan, weights, outcome.state)
         outcome.peak_bytes = _peak(warm.device)
         with outcome.phase("restore"):
             method.detach(backbone.model, backbone.pristine)

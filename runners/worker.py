@@ -25,7 +25,7 @@ from typing import IO, Any, NoReturn
 from harness.digest import file_digest
 from harness.environment import describe, limit_threads
 from harness.errors import Diverged, MissingPrerequisite, NotApplicable
-from harness.record import ITEMS_FILE, RECORD_FILE, TRAINED_FILE, Record, Status, write_once
+from harness.record import ITEMS_FILE, RECORD_FILE, Record, Status, write_once
 from harness.registry import check_packages
 from harness.spec import Spec
 from runners.attempt import Attempt, cards, discard_results, failure, now, open_attempt
@@ -159,7 +159,9 @@ class _Run:
         if outcome.items is not None and error is None:
             digests = digests.model_copy(update={"items": _write_items(folder, outcome.items)})
         if outcome.state and error is None:
-            _write_state(folder, outcome.state, self.spec)
+            from runners import checkpoint
+
+            checkpoint.save(folder, outcome.facts, outcome.state)
         record = Record(
             run_id=self.spec.run_id,
             attempt=self.attempt.number,
@@ -192,18 +194,6 @@ def _write_items(folder: Path, items: Any) -> str:  # Any: a pyarrow table; see 
     pq.write_table(items, partial, compression="zstd")
     partial.rename(folder / ITEMS_FILE)
     return file_digest(folder / ITEMS_FILE)
-
-
-def _write_state(folder: Path, state: Mapping[str, Any], spec: Spec) -> None:  # Any: tensors; see run_one
-    from safetensors.torch import save_file
-
-    partial = folder / f".{TRAINED_FILE}.partial"
-    save_file(
-        {name: tensor.contiguous() for name, tensor in state.items()},
-        partial,
-        metadata={"run_id": spec.run_id, "method": spec.method, "backbone": spec.backbone},
-    )
-    partial.rename(folder / TRAINED_FILE)
 
 
 def _status(problem: BaseException | None) -> Status:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from harness import registry
-from harness.backbone import Backbone, load_tokenizer, locate
+from harness.backbone import Backbone, load_tokenizer, locate, train_mode
 from harness.errors import MissingPrerequisite, UnknownName
 from harness.protocol import load_protocol
 from harness.tiny import ARCHITECTURES
@@ -144,4 +144,29 @@ def test_minilm_comes_from_its_package_with_the_known_size() -> None:
     assert loaded.files.kind == "encoder"
     assert loaded.num_parameters == 22_713_216
     assert loaded.head == {"classifier.weight", "classifier.bias"}
+    assert loaded.changed() == []
+
+
+def test_training_leaves_the_statistics_of_batch_norms_as_they_are() -> None:
+    loaded = backbone("resnet")
+    pixels = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    train_mode(loaded.model)
+    norms = [module for module in loaded.model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    assert norms
+    assert not any(norm.training for norm in norms)
+    assert all(module.training for module in loaded.model.modules() if module not in norms)
+    loaded.model(pixel_values=pixels)
+    assert loaded.changed() == []
+    loaded.model.train()
+    loaded.model(pixel_values=pixels)
+    assert len(loaded.changed()) == 3 * len(norms)  # mean, variance and the count of batches
+
+
+def test_a_changed_bit_of_a_buffer_is_noticed() -> None:
+    loaded = backbone("bert")
+    name, buffer = next(iter(loaded.model.named_buffers()))
+    assert loaded.changed() == []
+    buffer.view(-1)[3] += 1
+    assert loaded.changed() == [name]
+    buffer.view(-1)[3] -= 1
     assert loaded.changed() == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 import torch
 from torch import nn
@@ -100,3 +102,68 @@ def test_detach_restores_values_types_and_flags(dtype: torch.dtype) -> None:
         assert found.dtype == dtype
         assert found.data_ptr() != tensor.data_ptr(), "the next run must not write into what restores it"
     assert not any(p.requires_grad or p.grad is not None for p in model.parameters())
+
+
+class Masked(Weight):
+    """A method whose trained part has the shape that its buffer says."""
+
+    def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
+        super().attach(model, plan, streams)
+        self.indices = torch.arange(4)
+
+    def buffers(self) -> dict[str, torch.Tensor]:
+        return {"indices": self.indices}
+
+    def load_buffers(self, buffers: Mapping[str, torch.Tensor]) -> None:
+        super().load_buffers(buffers)
+        self.indices = buffers["indices"].clone()
+        self.own.data = torch.zeros(len(self.indices))
+
+
+def test_buffers_go_with_the_state_and_come_back_before_the_scalars() -> None:
+    first, second = Masked(), Masked()
+    for method in (first, second):
+        model, plan, _ = toy()
+        method.start(model, plan, Streams(0))
+    first.indices, first.own.data = torch.tensor([7, 9]), torch.tensor([1.0, 2.0])
+    state = first.state()
+    assert set(state) == {"own", "0.weight", "1.weight", "1.bias", "buffer:indices"}
+    assert state["buffer:indices"].data_ptr() != first.indices.data_ptr()
+    second.load_state(state)
+    assert second.indices.tolist() == [7, 9]
+    assert second.own.tolist() == [1.0, 2.0]
+    assert "indices" not in second.trained()
+
+
+@pytest.mark.parametrize("change", ["missing", "extra"])
+def test_buffers_that_do_not_fit_are_refused_by_name_and_nothing_is_loaded(change: str) -> None:
+    model, plan, _ = toy()
+    method = Masked()
+    method.start(model, plan, Streams(0))
+    before, state = method.state(), {name: tensor + 1 for name, tensor in method.state().items()}
+    if change == "missing":
+        del state["buffer:indices"]
+    else:
+        state["buffer:angles"] = torch.zeros(2)
+    named = "indices" if change == "missing" else "angles"
+    with pytest.raises(ValueError, match=f"does not fit Masked on this backbone; it differs in {named}$"):
+        method.load_state(state)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in method.state().items())
+
+
+def test_a_method_without_buffers_takes_none() -> None:
+    model, plan, _ = toy()
+    method = Weight()
+    method.start(model, plan, Streams(0))
+    assert method.buffers() == {}
+    with pytest.raises(ValueError, match="does not fit Weight on this backbone; it differs in indices"):
+        method.load_state({**method.state(), "buffer:indices": torch.zeros(1)})
+
+
+def test_of_many_tensors_that_do_not_fit_the_first_five_are_named() -> None:
+    model, plan, _ = toy()
+    method = Weight()
+    method.start(model, plan, Streams(0))
+    state = {**method.state(), **{f"other.{index}": torch.zeros(1) for index in range(9)}}
+    with pytest.raises(ValueError, match=r"differs in other\.0, other\.1, other\.2, other\.3, other\.4$"):
+        method.load_state(state)

@@ -100,7 +100,8 @@ def test_a_process_that_ended_is_not_alive_even_before_it_is_waited_for() -> Non
 def test_closing_without_a_worker_keeps_the_log_and_drops_what_no_record_tells_of(tmp_path: Path) -> None:
     attempt = opened(tmp_path)
     (attempt.folder / LOG_FILE).write_text("".join(f"line {number}\n" for number in range(30)), encoding="utf-8")
-    for name in ("items.parquet", "trained.safetensors", ".record.json.7.partial", ".items.parquet.partial"):
+    results = ("items.parquet", "trained.safetensors", "trained.json")
+    for name in (*results, ".record.json.7.partial", ".items.parquet.partial", ".trained.json.7.partial"):
         (attempt.folder / name).write_bytes(b"half")
     record = close_without_worker(attempt, "lost", "WorkerDied", "code -9")
     assert sorted(path.name for path in attempt.folder.iterdir()) == [LOG_FILE, RECORD_FILE, STARTED_FILE]

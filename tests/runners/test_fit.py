@@ -18,7 +18,8 @@ from harness.random import Streams
 from harness.record import EpochMetrics
 from harness.spec import Training
 from methods.full import Full
-from runners.fit import Fitted, Trainer, _schedule, training_batches
+from runners import fit as fit_module
+from runners.fit import Fitted, Trainer, _schedule, carry, training_batches
 from tests.methods.attaching import Attached
 from tests.runners.toy import CARD, examples, started, trainer
 
@@ -225,3 +226,109 @@ def test_schedules_warm_up_and_fall_as_named() -> None:
 @given(steps=st.integers(1, 50), warmup=st.floats(0, 0.999), schedule=st.sampled_from(["constant", "linear", "cosine"]))
 def test_some_step_has_a_rate_however_short_the_run(steps: int, warmup: float, schedule: str) -> None:
     assert max(rates(steps, schedule=schedule, warmup=warmup)) > 0
+
+
+def test_carried_moments_follow_their_scalars_and_new_ones_start_at_zero() -> None:
+    parameter, other = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(2))
+    optimizer = torch.optim.AdamW([parameter, other], lr=0.1)
+    for gradient in (torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([1.0, 0.0, 0.0, -1.0])):
+        parameter.grad, other.grad = gradient, torch.ones(2)
+        optimizer.step()
+    before = {key: tensor.clone() for key, tensor in optimizer.state[parameter].items()}
+    kept = {key: tensor.clone() for key, tensor in optimizer.state[other].items()}
+    parameter.data = torch.zeros(3)
+    carry(optimizer, {"values": parameter, "other": other}, {"values": torch.tensor([3, -1, 0])})
+    after = optimizer.state[parameter]
+    for key in ("exp_avg", "exp_avg_sq"):
+        assert after[key].tolist() == [before[key][3].item(), 0.0, before[key][0].item()]
+    assert after["step"].item() == before["step"].item() == 2
+    assert same(dict(optimizer.state[other]), kept)
+    parameter.grad = torch.ones(3)
+    optimizer.step()
+
+
+def test_a_mask_selected_anew_before_an_epoch_takes_its_optimiser_state_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    attached = started("fish", count=300, samples=16, reselect=True)
+    method, job = attached.method, trainer(attached, epochs=3, lr=5e-2)
+    method.calibrate(attached.model, job.samples(TRAIN))
+    made: list[torch.optim.Optimizer] = []
+    make, choose, look = fit_module._optimizer, method.before_epoch, method.after_backward
+
+    def optimizer_of(*arguments: Any) -> torch.optim.Optimizer:
+        made.append(make(*arguments))
+        return made[0]
+
+    waiting: dict[str, tuple[Tensor, dict[str, Tensor]]] = {}
+    checked: list[tuple[int, int]] = []
+    moved = 0
+
+    def before_epoch(epoch: int) -> Any:
+        parameters = method.trained()
+        states = {
+            name: {key: tensor.clone() for key, tensor in made[0].state[parameter].items()}
+            for name, parameter in parameters.items()
+        }
+        exchanged = choose(epoch)
+        assert (exchanged is None) == (epoch == 1)
+        waiting.update({name: (positions, states[name]) for name, positions in (exchanged or {}).items()})
+        return exchanged
+
+    def after_backward() -> None:
+        nonlocal moved
+        for name, (positions, then) in waiting.items():
+            now, new = made[0].state[method.trained()[name]], positions < 0
+            assert method.trained()[name].shape == positions.shape
+            if then:
+                for key in ("exp_avg", "exp_avg_sq"):
+                    assert torch.equal(now[key][~new], then[key][positions[~new]])
+                    assert not now[key][new].any()
+                assert torch.equal(now["step"], then["step"])
+                moved += int(now["exp_avg_sq"].count_nonzero())
+            checked.append((int(new.sum()), int((~new).sum())))
+        waiting.clear()
+        look()
+
+    monkeypatch.setattr(fit_module, "_optimizer", optimizer_of)
+    monkeypatch.setattr(method, "before_epoch", before_epoch)
+    monkeypatch.setattr(method, "after_backward", after_backward)
+    fitted = job.fit(TRAIN, VALIDATION)
+    assert fitted.steps == 12
+    new, old = (sum(counts) for counts in zip(*checked, strict=True))
+    assert new > 0
+    assert old > 0
+    assert moved > 0, "some of the moments that were carried are not zero"
+    assert new + old == 2 * 300
+    assert sum(parameter.numel() for parameter in method.trained().values()) == 300
+    assert same(method.state(), fitted.state)
+
+
+def test_a_larger_sample_begins_with_a_smaller_one_in_an_order_of_the_seeds() -> None:
+    attached = started("head_only")
+    job = trainer(attached)
+
+    def rows(count: int, size: int = 1, seed: int = 0) -> list[tuple[int, ...]]:
+        each = Trainer(job.model, job.method, job.card, job.evaluator, job.training, Streams(seed))
+        batches = list(each.samples(TRAIN).batches(count, size))
+        assert all(len(batch["labels"]) <= size for batch in batches)
+        return [
+            tuple(ids[mask.bool()].tolist())
+            for batch in batches
+            for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        ]
+
+    every = rows(999)
+    assert len(job.samples(TRAIN)) == len(every) == 32
+    assert sorted(every) == sorted(tuple(one["input_ids"]) for one in TRAIN.inputs)
+    assert all(rows(count) == every[:count] for count in (1, 5, 31))
+    assert rows(10, size=4) == every[:10]
+    assert rows(10, seed=1) != every[:10]
+
+
+def test_what_a_method_is_told_of_a_sample_is_its_loss_under_its_true_label() -> None:
+    attached = started("head_only")
+    samples = trainer(attached).samples(TRAIN)
+    attached.model.eval()
+    for batch in samples.batches(3):
+        likelihoods = samples.log_likelihoods(batch)
+        assert likelihoods.shape == (1, 2)
+        torch.testing.assert_close(samples.loss(batch), -likelihoods[0, int(batch["labels"][0])])

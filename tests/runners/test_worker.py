@@ -10,6 +10,8 @@ import pytest
 from safetensors.torch import load_file
 
 from harness.record import ITEMS_FILE, LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, read_record
+from runners.attempt import TRAINED_FACTS_FILE
+from runners.checkpoint import load
 from tests.runners.faulty import SECRET, answer, run_here
 
 DIVERGING: dict[str, Any] = {"epochs": 1, "batch_size": 4, "max_length": 32, "optimizer": "sgd", "clip": None}
@@ -26,12 +28,16 @@ def small_files(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]
 def test_a_run_leaves_a_record_items_log_and_trained_part(tmp_path: Path, warm: Any) -> None:
     record, folder, healthy = run_here(tmp_path, "head_only", warm=warm)
     assert (record.status, record.error, healthy) == ("ok", None, True)
-    assert {path.name for path in folder.iterdir()} == {STARTED_FILE, LOG_FILE, RECORD_FILE, ITEMS_FILE, TRAINED_FILE}
+    results = {ITEMS_FILE, TRAINED_FILE, TRAINED_FACTS_FILE}
+    assert {path.name for path in folder.iterdir()} == {STARTED_FILE, LOG_FILE, RECORD_FILE, *results}
     assert read_record(folder / RECORD_FILE) == record
     assert pq.read_table(folder / ITEMS_FILE).num_rows == record.scores[0].num_items == 32
     assert record.counts is not None
     assert sum(tensor.numel() for tensor in load_file(folder / TRAINED_FILE).values()) == record.counts.head
-    assert record.cost.steps == 16
+    facts = load(folder).facts
+    assert (facts.run_id, facts.method, facts.trained, facts.head) == (record.run_id, "head_only", 0, 66)
+    assert (facts.total, facts.weights) == (record.counts.total, record.digests.weights)
+    assert record.cost.steps == facts.total_steps == 16
     assert {"load", "data", "attach", "fit", "validate", "score", "restore"} <= set(record.cost.seconds)
 
 
@@ -133,7 +139,7 @@ def test_trained_parts_are_kept_as_the_policy_says(
 ) -> None:
     record, folder, _ = run_here(tmp_path, method, keep, warm)
     assert record.status == "ok"
-    assert (folder / TRAINED_FILE).exists() is kept
+    assert (folder / TRAINED_FILE).exists() is (folder / TRAINED_FACTS_FILE).exists() is kept
 
 
 def test_a_disk_that_is_full_for_the_results_leaves_a_failed_record(

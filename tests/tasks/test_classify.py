@@ -177,3 +177,22 @@ def test_a_decoder_predicts_from_its_last_token_whatever_the_padding(architectur
         with torch.no_grad():
             outputs.append(loaded.model(**batch).logits[0])
     torch.testing.assert_close(outputs[0], outputs[1], rtol=1e-4, atol=1e-5)
+
+
+def test_log_likelihoods_are_the_log_softmax_of_every_label_and_sum_to_one() -> None:
+    logits = [[3.0, 1.0, 2.0], [0.0, -80.0, 80.0]]
+    batch = {"input_ids": torch.zeros(2, 1), "labels": torch.tensor([0.0, 2.0], dtype=torch.float64)}
+    found = classify.log_likelihoods(Fixed(logits), batch, card(CLASSES))
+    exact = torch.tensor(logits, dtype=torch.float64)
+    exact = exact - exact.exp().sum(dim=1, keepdim=True).log()
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(2))
+    true = found.gather(1, batch["labels"].long()[:, None]).mean()
+    torch.testing.assert_close(-true, classify.loss(Fixed(logits), batch, card(CLASSES)))
+
+
+def test_a_regression_has_no_outcomes_to_list() -> None:
+    batch = {"input_ids": torch.zeros(1, 1), "labels": torch.tensor([1.0], dtype=torch.float64)}
+    with pytest.raises(NotApplicable, match="toy/rows is a regression: its outcomes cannot be listed"):
+        classify.log_likelihoods(Fixed([[1.0]]), batch, card(REGRESSION))
