@@ -7,6 +7,7 @@ Maths: y = W x + b, only b moves; also the shifts of the layer norms. With ``vec
 and v, which starts at zero, moves, for every linear layer of the blocks, with a bias or without.
 Count: the number of bias scalars; with ``vectors``, sum(m) over the linear layers, and the shifts of the layer norms
 Starts at identity: yes, no structure is added; v = 0.
+Differs from the paper: nothing; ``vectors`` is another paper's variant.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ CARD = {
     "year": 2022,
     "code": "https://github.com/benzakenelad/BitFit",
     "version": 1,
-    "count": "sum of the sizes of all parameters named bias",
+    "count": "the bias scalars; with vectors: outputs of the linear layers, and norm biases",
     "starts_at_identity": True,
-    "differs": [],
+    "differs": ["vectors is another paper's variant of it"],
     "tuned": {"lr": [1e-4, 1e-2]},
     "targets": "all",
 }

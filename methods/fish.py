@@ -9,7 +9,8 @@ Count: k, exactly the budget (with charge_head the budget less the head)
 Starts at identity: yes, S = 0.
 Differs from the paper: the head is not charged unless charge_head says so; targets are the suite's (the paper's are
 ``all``); values are fp32 and no dense mask, gradient or optimiser state is kept. Where the mask is selected anew every
-epoch, a scalar that leaves it goes back to its pretrained value, so that the trained part stays k scalars.
+epoch, a scalar that leaves it goes back to its pretrained value, so that the trained part stays k scalars, and a new
+one starts with zero moments at its tensor's step count, as in a dense optimiser whose gradient was masked.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from harness.errors import NotApplicable
 from harness.method import Plan, Samples
 from harness.random import Streams
 from methods.parts.masking import MaskConfig, Masking, empty_supports
@@ -42,8 +42,9 @@ CARD = {
         "chooses among the suite's targets; the paper's are all",
         "fp32 values; no dense mask, gradient or optimiser state",
         "with reselect, a scalar that leaves the mask goes back to its pretrained value",
+        "with reselect, a new scalar has zero moments at its tensor's step count",
     ],
-    "tuned": {"lr": [1e-3, 1e-1]},
+    "tuned": {"lr": [1e-4, 3e-2]},
     "budget": "count",
 }
 POWERS = {"square": add_square, "absolute": add_absolute}
@@ -68,22 +69,17 @@ class Fish(Masking):
     config: FishConfig
 
     def total(self, model: nn.Module, plan: Plan) -> int:
-        return plan.total + (num_head(model, plan) if self.config.charge_head else 0)
+        return plan.total + self.charged(model, plan)
 
-    def count(self, model: nn.Module, plan: Plan) -> int:
-        if not self.config.charge_head:
-            return self.size(model, plan)
-        size, head = self.config.count or self.size(model, plan), num_head(model, plan)
-        if size <= head:
-            raise NotApplicable(f"smallest is {head + 1}: charge_head counts the {head} scalars of the head")
-        return type(self)(FishConfig(count=size - head)).size(model, plan)
+    def charged(self, model: nn.Module, plan: Plan) -> int:
+        return num_head(model, plan) if self.config.charge_head else 0
 
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
         self._num = self.count(model, plan)
         self.part = SparsePart(model, empty_supports(plan.targets.tensors))
 
     def calibrate(self, model: nn.Module, samples: Samples) -> None:
-        self._model, self._samples = model, samples
+        self._model, self._samples, self._num_rows = model, samples, len(samples)
         self.part.reselect(self._selected())
 
     def before_epoch(self, epoch: int) -> Mapping[str, Tensor] | None:
@@ -97,7 +93,7 @@ class Fish(Masking):
         return self.config.reselect or super().keeps(values)
 
     def notes(self) -> tuple[str, ...]:
-        asked, had = self.config.samples, len(self._samples)
+        asked, had = self.config.samples, self._num_rows
         return (f"{asked} samples were asked for, the training set has {had}: all were scored",) if asked > had else ()
 
     def remove(self, model: nn.Module) -> None:

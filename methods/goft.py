@@ -36,7 +36,7 @@ CARD = {
         "the angle is pi tanh(t), as in the official code",
         "no scale; the official code trains one by default",
     ],
-    "tuned": {"lr": [1e-4, 1e-2]},
+    "tuned": {"lr": [3e-4, 1e-1]},
 }
 
 

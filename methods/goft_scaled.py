@@ -32,7 +32,7 @@ CARD = {
     "count": "sum of (2d - 1) over the targeted layers, d their inputs",
     "starts_at_identity": True,
     "differs": ["the angle is pi tanh(t), as in the official code"],
-    "tuned": {"lr": [1e-4, 1e-2]},
+    "tuned": {"lr": [3e-4, 1e-1]},
 }
 
 

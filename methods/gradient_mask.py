@@ -32,7 +32,7 @@ CARD = {
     "count": "k, exactly the budget",
     "starts_at_identity": True,
     "differs": ["gradients are summed before their size is taken, not squared and summed"],
-    "tuned": {"lr": [1e-3, 1e-1]},
+    "tuned": {"lr": [1e-4, 3e-2]},
     "budget": "count",
 }
 ROWS = 16

@@ -20,7 +20,7 @@ CARD = {
     "count": "0",
     "starts_at_identity": True,
     "differs": [],
-    "tuned": {"lr": [1e-3, 1e-1]},
+    "tuned": {"lr": [1e-3, 1.0]},
     "targets": "none",
 }
 

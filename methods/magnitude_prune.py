@@ -28,7 +28,7 @@ CARD = {
     "count": "sum of m n over the targeted weights",
     "starts_at_identity": True,
     "differs": ["the schedule of PST, whose baseline it is: 10 % warm-up, 30 % cool-down, a new mask every step"],
-    "tuned": {"lr": [1e-5, 1e-3]},
+    "tuned": {"lr": [3e-5, 3e-3]},
 }
 
 

@@ -36,7 +36,7 @@ CARD = {
         "the schedule of PST, whose baseline it is: 10 % warm-up, 30 % cool-down",
         "one learning rate for weights and scores, whose order does not depend on theirs",
     ],
-    "tuned": {"lr": [1e-5, 1e-3]},
+    "tuned": {"lr": [3e-5, 3e-3]},
 }
 
 

@@ -32,7 +32,7 @@ CARD = {
     "count": "sum of 4 (d - 1) over the targeted layers, d their inputs",
     "starts_at_identity": True,
     "differs": [],
-    "tuned": {"lr": [1e-4, 1e-2]},
+    "tuned": {"lr": [3e-4, 1e-1]},
 }
 
 

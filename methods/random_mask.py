@@ -32,14 +32,14 @@ CARD = {
     "year": 2024,
     "code": "https://github.com/JingXuTHU/Random-Masking-Finds-Winning-Tickets-for-Parameter-Efficient-Fine-tuning",
     "version": 1,
-    "count": "k, exactly the budget",
+    "count": "k, exactly the budget; k on average with draw: bernoulli",
     "starts_at_identity": True,
     "differs": [
         "exactly k trained scalars, not a Bernoulli draw, unless draw says so",
         "fp32 values",
         "the mask follows the run's seed",
     ],
-    "tuned": {"lr": [1e-3, 1e-1]},
+    "tuned": {"lr": [1e-3, 3e-1]},
     "budget": "count",
 }
 
@@ -62,11 +62,19 @@ class RandomMask(Masking):
         """Return k; of a Bernoulli draw, k as drawn once it is attached, and the expected k before."""
         if self.config.draw == "bernoulli" and hasattr(self, "part"):
             return sum(indices.numel() for indices in self.part.indices.values())
-        return self.size(model, plan)
+        return super().count(model, plan)
+
+    def solve(self, model: nn.Module, plan: Plan) -> MaskConfig:
+        if self.config.draw == "bernoulli":
+            raise ValueError(
+                "draw: bernoulli trains k scalars on average and may exceed a budget; give density, ratio or count, or "
+                "draw: exact"
+            )
+        return super().solve(model, plan)
 
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
         sizes = targeted_sizes(plan)
-        size = self.size(model, plan)
+        size = self.count(model, plan)
         if self.config.draw == "bernoulli":
             chance = size / sum(sizes.values())
             drawn = {name: _bernoulli(streams, name, sizes[name], chance) for name in sizes}

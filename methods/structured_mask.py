@@ -40,7 +40,7 @@ CARD = {
         "exactly k scalars per matrix, also where k is a multiple of its column length",
         "a random place is possible for several columns",
     ],
-    "tuned": {"lr": [1e-3, 1e-1]},
+    "tuned": {"lr": [1e-3, 3e-1]},
     "budget": "count",
 }
 
@@ -59,8 +59,11 @@ class StructuredMask(Masking):
 
     def count(self, model: nn.Module, plan: Plan) -> int:
         if not plan.targets.modules:
-            raise NotApplicable(f"structured_mask takes columns of linear layers; {plan.targets.name!r} names none")
-        return self.size(model, plan)
+            raise NotApplicable(
+                f"structured_mask takes columns of linear layers; targets {plan.targets.name!r} names none, take "
+                f"attention, mlp or linear"
+            )
+        return super().count(model, plan)
 
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
         counts = deal(self.count(model, plan), targeted_sizes(plan))

@@ -211,7 +211,10 @@ def training_batches(
 def carry(
     optimizer: torch.optim.Optimizer, updated: Mapping[str, nn.Parameter], exchanged: Mapping[str, Tensor]
 ) -> None:
-    """Carry the optimiser's state along where trained scalars were exchanged; new ones start as the optimiser does.
+    """Carry the optimiser's state along where trained scalars were exchanged; new ones have zero moments.
+
+    They are at their tensor's step count, as in a dense optimiser whose gradient was masked before: AdamW no longer
+    corrects for the short memory, so their first steps are some times longer than those of a fresh optimiser.
 
     Args:
         optimizer: what trains the parameters.

@@ -225,6 +225,12 @@ class Rotating(Method):
     def own_parameters(self) -> dict[str, nn.Parameter]:
         return {f"{name}.{part}": value for name, own in self.own.items() for part, value in own.items()}
 
+    def parameter_groups(self) -> list[dict[str, Any]]:  # Any: as in the contract
+        # Decay would pull blocks and scales to zero, not to the identity that they start from.
+        own = list(self.own_parameters().values())
+        others = [parameter for name, parameter in self.updated().items() if name not in self.own_parameters()]
+        return [{"params": own, "weight_decay": 0.0}, {"params": others}]
+
     def merge(self, model: nn.Module) -> None:
         for name, module in self._modules.items():
             weight: Any = module.weight  # Any: as above

@@ -40,32 +40,29 @@ class Masking(Method):
     config: MaskConfig
     part: SparsePart
 
-    def size(self, model: nn.Module, plan: Plan) -> int:
-        """Return the number of scalars that the configuration asks for.
+    def asked(self, model: nn.Module, plan: Plan) -> int:
+        """Return the number of scalars that the configuration asks for, be they there or not.
 
         Raises:
-            NotApplicable: if the targeted tensors do not have as many.
             ValueError: if no size is given.
         """
-        config, ceiling = self.config, num_targeted(plan)
+        config = self.config
         if config.count is not None:
-            size = config.count
-        elif config.density is not None:
-            size = _share(config.density, ceiling)
-        elif config.ratio is not None:
-            size = _share(config.ratio, self.total(model, plan))
-        else:
-            name = type(self).__module__.rpartition(".")[2]
-            raise ValueError(f"{name} needs a size: give it a budget (such as 0.1%), density, ratio or count")
-        if size < 1:
-            raise NotApplicable("smallest is 1")
-        if size > ceiling:
-            raise NotApplicable(f"largest is {ceiling} on targets {plan.targets.name}")
-        return size
+            return config.count
+        if config.density is not None:
+            return _share(config.density, num_targeted(plan))
+        if config.ratio is not None:
+            return _share(config.ratio, self.total(model, plan))
+        name = type(self).__module__.rpartition(".")[2]
+        raise ValueError(f"{name} needs a size: give it a budget (such as 0.1%), density, ratio or count")
 
     def total(self, model: nn.Module, plan: Plan) -> int:
         """Return what ``ratio`` is a share of."""
         return plan.total
+
+    def charged(self, model: nn.Module, plan: Plan) -> int:
+        """Return the scalars of the head that the size includes."""
+        return 0
 
     def solve(self, model: nn.Module, plan: Plan) -> MaskConfig:
         """Take the budget itself: floor 1, ceiling every scalar of the targeted tensors."""
@@ -73,13 +70,18 @@ class Masking(Method):
         sized = [name for name in ("density", "ratio") if getattr(self.config, name) is not None]
         if sized:
             raise ValueError(f"a budget and {sized[0]} state the size twice; give one of them")
-        kind = type(self)
         solved = self.config.model_copy(update={"count": plan.budget})
-        kind(solved).count(model, plan)
+        type(self)(solved).count(model, plan)
         return solved
 
     def count(self, model: nn.Module, plan: Plan) -> int:
-        return self.size(model, plan)
+        asked, head, ceiling = self.asked(model, plan), self.charged(model, plan), num_targeted(plan)
+        charged = f", {head} of them the head's" if head else ""
+        if asked <= head:
+            raise NotApplicable(f"smallest is {head + 1}{charged} ({asked} asked)")
+        if asked - head > ceiling:
+            raise NotApplicable(f"largest is {ceiling + head} on targets {plan.targets.name}{charged}")
+        return asked - head
 
     def own_parameters(self) -> dict[str, nn.Parameter]:
         return {f"{name}@values": values for name, values in self.part.values.items() if self.keeps(values)}

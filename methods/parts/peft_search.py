@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from harness.errors import NotApplicable
 
+LARGEST = 2**14
+"""The largest size tried: beyond, an adapter would be larger than what it adapts."""
 GAP = 8
 """Whole numbers in a row that may be refused (odd ranks, say) before a size counts as out of range."""
 
@@ -82,9 +84,9 @@ def _bisect(count: Callable[[int], int | None], start: int, budget: int) -> None
 
     first, second = near(1), near(max(2, start))
     rises = first is None or second is None or first <= second
-    low, high = 1, 2
-    while (found := near(high)) is not None and ((found <= budget) == rises) and high < 2**24:
-        low, high = high, 2 * high
+    low, high, last = 1, 2, None
+    while (found := near(high)) not in (None, last) and ((found <= budget) == rises) and high < LARGEST:
+        low, high, last = high, 2 * high, found
     while high - low > 1:
         middle = (low + high) // 2
         found = near(middle)

@@ -189,6 +189,7 @@ class Pruning(Method):
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
         layers = self.layers(model, plan)
         self.count(model, plan)  # refuses a size that cannot be
+        self._level = 0.0
         self._schedule = Schedule(self.config.sparsity, plan.total_steps)
         self._weights = self.prepare(model, plan, streams)
         self._patches = Patches()

@@ -105,8 +105,13 @@ def test_charge_head_counts_as_the_paper_does() -> None:
     share = 0.1
     trained = Fish(FishConfig(ratio=share, charge_head=True)).count(loaded.model, plan)
     assert trained == int(share * (plan.total + head)) - head
-    with pytest.raises(NotApplicable, match=f"smallest is {head + 1}: charge_head counts the {head} scalars"):
+    with pytest.raises(NotApplicable, match=rf"smallest is {head + 1}, {head} of them the head's \({head} asked"):
         Fish(FishConfig(count=head, charge_head=True)).count(loaded.model, plan)
+    assert Fish(FishConfig(ratio=1.0, charge_head=True)).count(loaded.model, plan) == plan.total, "all of it is dense"
+    with pytest.raises(
+        NotApplicable, match=f"largest is {plan.total + head} on targets all, {head} of them the head's"
+    ):
+        Fish(FishConfig(count=plan.total + head + 1, charge_head=True)).count(loaded.model, plan)
     started = start("fish", loaded, targets="all", values={"count": head + 40, "charge_head": True})
     assert sum(p.numel() for p in started.method.trained().values()) == 40
 

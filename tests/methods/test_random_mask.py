@@ -160,6 +160,12 @@ def test_a_bernoulli_draw_is_within_five_deviations_and_counted_as_drawn() -> No
     assert len(set(realised)) > 1
 
 
+def test_a_bernoulli_draw_takes_no_budget_since_it_may_exceed_it() -> None:
+    loaded = backbone("bert")
+    with pytest.raises(ValueError, match="may exceed a budget; give density, ratio or count, or draw: exact"):
+        RandomMask(RandomMaskConfig(draw="bernoulli")).solve(loaded.model, planned(loaded, "linear", 100))
+
+
 def test_all_of_it_trained_is_plain_training_of_the_targets() -> None:
     started = attach("random_mask", backbone("bert"), targets="query_value", density=1.0)
     plain = backbone("bert")
