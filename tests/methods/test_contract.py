@@ -1,7 +1,7 @@
 """Every discovered method keeps every promise of the contract, on a tiny backbone of every architecture.
 
-The promises themselves are functions of ``runners.check``, which ``tests/runners/test_check.py`` holds against methods
-that break them. Members of families (names with a slash) are swept by the family's own tests.
+The promises themselves are functions of ``runners.promises``, which ``tests/runners/test_promises.py`` holds against
+methods that break them. Members of families (names with a slash) are swept by the family's own tests.
 """
 
 from __future__ import annotations
