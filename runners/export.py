@@ -27,7 +27,6 @@ from harness.protocol import load_protocol
 from harness.record import TRAINED_FILE, Record, write_once
 from harness.spec import Spec
 from harness.task import TaskCard
-from leaderboard.load import Attempt, Run
 from runners import checkpoint
 from runners.checkpoint import Checkpoint
 from runners.prepare import attach, frozen_dtype, max_length
@@ -58,8 +57,9 @@ def export(run_id: str, folders: Sequence[Path], out: Path, device: str = "cpu")
         UnwritableFolder: if ``out`` cannot be written.
     """
     _refuse_content(out)
-    attempt = _kept(find_run(run_id, folders))
-    spec, kept = attempt.record.spec, checkpoint.load(attempt.folder)
+    attempts = find_run(run_id, folders).attempts
+    record, folder = _kept([(attempt.record, attempt.folder) for attempt in attempts])
+    spec, kept = record.spec, checkpoint.load(folder)
     backbone = _merged(spec, kept, device)
     card = registry.load_task(spec.train).card
     model: Any = backbone.model  # Any: a transformers model, typed as a module
@@ -68,7 +68,7 @@ def export(run_id: str, folders: Sequence[Path], out: Path, device: str = "cpu")
         model.config.label2id = {label: index for index, label in enumerate(card.labels)}
     dtype = frozen_dtype(spec, device)
     _in_one_type(model, dtype)
-    about = _about(attempt.record, kept, card, dtype, max_length(spec, backbone))
+    about = _about(record, kept, card, dtype, max_length(spec, backbone))
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     target = out.resolve()
     partial = target.with_name(f".{target.name}.partial")
@@ -93,22 +93,24 @@ def _refuse_content(out: Path) -> None:
         raise UserError(f"{out} is a file; name a folder that is new or empty")
 
 
-def _kept(run: Run) -> Attempt:
-    """Return the newest ok attempt with a trained part."""
-    good = [attempt for attempt in run.attempts if attempt.record.status == "ok"]
+def _kept(attempts: Sequence[tuple[Record, Path]]) -> tuple[Record, Path]:
+    """Return record and folder of the newest ok attempt with a trained part; the attempts of a run, oldest first."""
+    newest = attempts[-1][0]
+    good = [attempt for attempt in attempts if attempt[0].status == "ok"]
     if not good:
-        status = run.record.status
-        raise UserError(f"run {run.run_id} has no attempt that is ok (the newest is {status}); run it again first")
-    kept = [attempt for attempt in good if (attempt.folder / TRAINED_FILE).is_file()]
+        raise UserError(
+            f"run {newest.run_id} has no attempt that is ok (the newest is {newest.status}); run it again first"
+        )
+    kept = [attempt for attempt in good if (attempt[1] / TRAINED_FILE).is_file()]
     if kept:
         return kept[-1]
-    record = good[-1].record
+    record = good[-1][0]
     if record.counts and not record.counts.trained and not record.counts.head_trained:
-        raise UserError(f"run {run.run_id} ({record.spec.method}) trains nothing, so there is no model to export")
+        raise UserError(f"run {record.run_id} ({record.spec.method}) trains nothing, so there is no model to export")
     only = f"method={record.spec.method},seed={record.spec.seed}"
     suite = f" (SUITE is {record.suite} or its file)" if record.suite else ""
     raise UserError(
-        f"run {run.run_id} kept no trained part. A suite's `keep` decides: all keeps every one, final (the default) "
+        f"run {record.run_id} kept no trained part. A suite's `keep` decides: all keeps every one, final (the default) "
         f"only those of finals under 5 % of N, none keeps none. Run it again into another folder with: "
         f"paretune run SUITE --set keep=all --only {only} --out NEW_FOLDER{suite}"
     )
