@@ -27,7 +27,7 @@ NOT_APPLICABLE = {
     ("lora", "resnet"): "adapts linear layers; targets 'linear' names none",
     ("pst", "resnet"): "prunes the weights of Linear, Conv1D",
     ("qgoft", "resnet"): "turns the inputs of linear layers; targets 'linear' names none",
-    ("structured_mask", "resnet"): "takes columns of linear layers; 'linear' names none",
+    ("structured_mask", "resnet"): "takes columns of linear layers; targets 'linear' names none",
 }
 """May only shrink: pairs that make no sense, and the reason that is given. All others keep every promise."""
 PAIRS = list(itertools.product(METHODS, ARCHITECTURES))
