@@ -42,7 +42,7 @@ CELLS: list[tuple[Any, dict[str, Any], str]] = [
     ({"adapter": {"budget": 1}}, {}, r"smallest is 388 \(rank 1 "),
     ({"adapter": {"budget": "100%"}}, {}, r"largest is 8448 \(rank 32 "),
     *(({name: {"budget": "100%"}}, {}, "largest is 16384 on targets linear") for name in MASKS),
-    ({"fish": {"budget": 1, "charge_head": True}}, {}, "smallest is 67, 66 of them the head's (1 asked)"),
+    ({"fish": {"budget": 1, "charge_head": True}}, {}, r"smallest is 67, 66 of them the head's \(1 asked\)"),
     # a rank above the smallest side
     ({"lora": {"rank": 33}}, {}, "rank 33 is over 32, the smallest side of a targeted weight"),
     # no target in this architecture: its query, key and value are one layer
