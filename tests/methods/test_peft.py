@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,10 @@ def attach(name: str, loaded: Backbone, **options: Any) -> Specimen:
 
 @functools.cache
 def outcome(name: str, reference: str = WIDE) -> str:
-    """Return what became of a tuner: ``kept``, or ``refused: `` and peft's own words; a broken promise asserts."""
+    """Return what became of a tuner: ``kept``, ``refused: `` and peft's own words, or ``idle: `` for those of ``DEAD``.
+
+    A broken promise asserts.
+    """
     loaded = backbone(reference)
     structure = [(key, type(module)) for key, module in loaded.model.named_modules()]
     attributes = {key: set(vars(module)) for key, module in loaded.model.named_modules()}
@@ -123,13 +127,16 @@ def outcome(name: str, reference: str = WIDE) -> str:
     assert {key: set(vars(module)) for key, module in other.model.named_modules()} == attributes, "detach after merging"
 
     assert first.train(LOSS_STEPS, lr=3e-3)[-1] < 0.9 * losses[0], "loss"
-    return "kept" if not still else f"refused: {name}: peft has dead scalars here, {', '.join(still)}"
+    return "kept" if not still else f"idle: {name}: scalars without a gradient, {', '.join(still)}"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_tuner_keeps_every_promise_or_is_refused_in_pefts_own_words(name: str) -> None:
     found = outcome(name)
-    assert found == "kept" or found.startswith(f"refused: {name}: peft "), found
+    if name in DEAD:
+        assert found.startswith("idle: "), "one whose scalars all move leaves the table"
+    else:
+        assert found == "kept" or re.match(f"refused: {name}: peft (raises|switches nothing)", found), found
 
 
 def test_at_least_36_of_the_registered_tuners_keep_the_contract(
