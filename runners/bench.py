@@ -71,8 +71,10 @@ def bench(
 
     Args:
         reference: the backbone.
-        methods: their names; by default all but members of families (names with a slash).
-        targets: names of targets; a method whose card fixes its targets is timed once, beside the last.
+        methods: their names; by default all but members of families (names with a slash), and an empty list leaves
+            the rows that are always there.
+        targets: names of targets other than ``none``; a method whose card fixes its targets is timed once, beside the
+            last.
         budgets: for methods that have no size of their own.
         batch: rows per step.
         length: tokens per row.
@@ -82,7 +84,7 @@ def bench(
         warmup: steps of each row before those, at least 2.
         threads: of torch; the caller limits other libraries before they load.
         memory: whether to measure peak memory, in a fresh process per row.
-        clock: seconds; ``time.process_time`` serves one thread of a processor that others use as well.
+        clock: seconds; ``time.process_time`` serves one thread on a CPU that others use as well, and nothing else.
         report: called with lines of progress.
 
     Returns:
@@ -94,7 +96,12 @@ def bench(
     counts = {"rounds": (rounds, 3), "warmup": (warmup, 2), "length": (length, 4), "batch": (batch, 1)}
     counts |= {"threads": (threads, 1), "targets": (len(targets), 1), "budgets": (len(budgets), 1)}
     _check(counts, targets, methods or ())
-    chosen = methods or [name for name in registry.methods() if "/" not in name]
+    if clock is time.process_time and (threads > 1 or device != "cpu"):
+        raise BadBench(
+            f"the process clock adds up threads and sees no GPU, and {threads} threads on {device} came; "
+            "take it with 1 thread on cpu, or take the wall clock"
+        )
+    chosen = methods if methods is not None else [name for name in registry.methods() if "/" not in name]
     asked = [parse_budget(budget) for budget in budgets]
     setting = Setting(reference=reference, batch=batch, length=length, device=device, dtype=dtype, threads=threads)
     timings: dict[Row, Timing] = {}
@@ -108,6 +115,18 @@ def bench(
     return [_weigh(row, timing, setting, report) if memory else timing for row, timing in timings.items()]
 
 
+def require_timed(timings: Sequence[Timing], methods: Sequence[str] | None) -> None:
+    """Refuse a bench that timed none of the methods it was asked for.
+
+    Raises:
+        BadBench: with every reason.
+    """
+    asked = [one for one in timings if (one.method not in (LIMIT, DENSE) if methods is None else one.method in methods)]
+    if asked and all(one.step_seconds is None for one in asked):
+        reasons = "; ".join(f"{one.label}: {one.reason}" for one in asked)
+        raise BadBench(f"no method asked for could be timed ({reasons}); ask for other methods, targets or budgets")
+
+
 def _check(counts: Mapping[str, tuple[int, int]], targets: Sequence[str], methods: Sequence[str]) -> None:
     for what, (came, allowed) in counts.items():
         if came < allowed:
@@ -115,6 +134,12 @@ def _check(counts: Mapping[str, tuple[int, int]], targets: Sequence[str], method
     for name in targets:
         if name not in TARGETS:
             raise UnknownName("targets", name, TARGETS)
+        if name == "none":
+            allowed_names = ", ".join(one for one in TARGETS if one != "none")
+            raise BadBench(
+                "targets: none came; rows are compared with LoRA and the weight gradients on the same targets, so "
+                f"give some of {allowed_names} (a method that fixes its targets is timed on those beside any)"
+            )
     for name in methods:
         registry.find("method", name)
 

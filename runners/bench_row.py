@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
+from pydantic import JsonValue
 from torch import nn
 from torch.nn import functional
 
@@ -39,8 +40,24 @@ class Setting(Values):
 
     def load(self) -> Backbone:
         """Return the backbone; its frozen weights are bf16 on a GPU and fp32 elsewhere unless ``dtype`` says."""
-        half = self.dtype == "bfloat16" or (self.dtype == "auto" and self.device.startswith("cuda"))
-        return specimen.load(self.reference, torch.bfloat16 if half else torch.float32, self.device)
+        return specimen.load(self.reference, torch.bfloat16 if self._half else torch.float32, self.device)
+
+    def facts(self) -> dict[str, JsonValue]:
+        """Return what a reader of the figures has to know, with the type of the frozen weights that ``auto`` became."""
+        return {
+            "backbone": self.reference,
+            "batch": self.batch,
+            "length": self.length,
+            "device": self.device,
+            "dtype": "bfloat16" if self._half else "float32",
+            "threads": self.threads,
+            "optimizer": "adamw",
+            "lr": LEARNING_RATE,
+        }
+
+    @property
+    def _half(self) -> bool:
+        return self.dtype == "bfloat16" or (self.dtype == "auto" and self.device.startswith("cuda"))
 
 
 class Row(Values):

@@ -12,17 +12,19 @@ import json
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
+from harness import registry
 from harness.backbone import Backbone
 from harness.errors import NotApplicable
 from harness.registry import ROOT
-from harness.spec import Values
+from harness.spec import Budget, Values
 from harness.tiny import ARCHITECTURES
+from runners import specimen
 from runners.bench_row import Row, Setting, begin, conditions
 
 STEPS = 2
@@ -105,10 +107,40 @@ def _rehearse(row: Row, backbone: Backbone, setting: Setting) -> None:
     kind = backbone.files.model_type
     alike = kind if kind in ARCHITECTURES else "bert" if backbone.tokenizer else "vit"
     small = setting.model_copy(update={"reference": f"tiny:{alike}", "batch": 2, "length": 8})
-    with suppress(NotApplicable):  # for a size that fits the backbone and not the tiny one
-        _, step = begin(row, small.load(), small)
+    refusals = []
+    for size in _sizes(row, backbone, small):
+        try:
+            _, step = begin(row.model_copy(update={"budget": size}), small.load(), small)
+        except NotApplicable as refusal:
+            refusals.append(f"{size or 'its own size'}: {refusal}")
+            continue
         for _ in range(STEPS):
             step()
+        return
+    raise MeasuringFailed(f"{row} cannot be rehearsed on {small.reference} ({'; '.join(refusals)})")
+
+
+def _sizes(row: Row, backbone: Backbone, small: Setting) -> Iterator[Budget | None]:
+    """Yield the size of a row, then what may fit a tiny backbone where that does not.
+
+    For a row of some budget that is the method's own size, where it has one; then the same share of the targeted
+    weights, doubled until it reaches a floor that a small backbone has too, such as a whole row of a matrix.
+    """
+    yield row.budget
+    kind = registry.load_method(row.method)
+    planned, tiny = specimen.plan(backbone, row.targets), specimen.plan(small.load(), row.targets)
+    try:
+        own: int | None = kind(kind.Config()).count(backbone.model, planned)
+    except (NotApplicable, ValueError):  # ValueError: it has no size of its own
+        own = None
+    if row.budget and own is not None:
+        yield None
+    scalars = row.budget.scalars(backbone.num_parameters) if row.budget else own
+    here, there = (sum(one.numel() for one in each.targets.tensors.values()) for each in (tiny, planned))
+    count = max(1, (scalars or 1) * here // max(1, there))
+    while count <= here:
+        yield Budget(count=count)
+        count *= 2
 
 
 def _forget(device: str) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -44,8 +44,19 @@ class Timing:
     reason: str | None = None
     """Why figures are missing."""
 
+    @property
+    def label(self) -> str:
+        """Return the words that name the row in a sentence."""
+        return f"{self.method} on {self.targets}{f' at {self.budget}' if self.budget else ''}"
+
 
 RATIOS = ("ratio_to_limit", "ratio_to_dense", "ratio_to_lora")
+HEAD = ("method", "targets", "budget", "trained", "start s", "step s", "x limit", "95 %", "x dense", "x lora")
+MEMORY = ("start MiB", "peak MiB")
+SHOWN = ("processor", "cores", "gpu", "torch", "python")
+"""What a table says of the environment; JSON says all of it."""
+
+Facts = Mapping[str, JsonValue]
 
 
 def ratio(seconds: NDArray[np.float64], reference: NDArray[np.float64]) -> Ratio:
@@ -75,22 +86,23 @@ def median_interval(values: NDArray[np.float64], confidence: float = 0.95) -> tu
     return (float(ordered[rank - 1]), float(ordered[count - rank])) if rank else None
 
 
-def as_json(timings: Sequence[Timing]) -> dict[str, JsonValue]:
+def as_json(timings: Sequence[Timing], setting: Facts, environment: Facts) -> dict[str, JsonValue]:
     """Return what ``paretune bench --json`` prints."""
-    return {"methods": [_as_row(timing) for timing in timings]}
+    return {
+        "setting": dict(setting),
+        "environment": dict(environment),
+        "methods": [_as_row(timing) for timing in timings],
+    }
 
 
-def table(timings: Sequence[Timing]) -> str:
-    """Return the timings as text for a terminal: figures, then what could not be measured and why."""
-    head = ["method", "targets", "budget", "trained", "step s", "x limit", "95 %", "x dense", "x lora", "peak MiB"]
-    lines = [head, *(_cells(timing) for timing in timings if timing.step_seconds is not None)]
+def table(timings: Sequence[Timing], setting: Facts, environment: Facts) -> str:
+    """Return the timings as text for a terminal: the setting, figures, then what could not be measured and why."""
+    known = {name: environment[name] for name in SHOWN if environment.get(name) is not None}
+    lines = [[*HEAD, *MEMORY], *(_cells(timing) for timing in timings if timing.step_seconds is not None)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    text = ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
-    text += [
-        f"{timing.method} on {timing.targets}{f' at {timing.budget}' if timing.budget else ''}: {timing.reason}"
-        for timing in timings
-        if timing.reason
-    ]
+    text = ["; ".join(", ".join(f"{name} {fact}" for name, fact in facts.items()) for facts in (setting, known))]
+    text += ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
+    text += [f"{timing.label}: {timing.reason}" for timing in timings if timing.reason]
     return "\n".join(text)
 
 
@@ -109,19 +121,24 @@ def _cells(timing: Timing) -> list[str]:
     def shown(found: Ratio | None) -> str:
         return "-" if found is None else f"{found.median:.2f}"
 
-    limit, peak = timing.ratio_to_limit, timing.peak_bytes
+    def mebibytes(peak: int | None) -> str:
+        return "-" if peak is None else f"{peak / 2**20:.1f}"
+
+    limit = timing.ratio_to_limit
     interval = f"{limit.interval[0]:.2f}-{limit.interval[1]:.2f}" if limit and limit.interval else "-"
     return [
         timing.method,
         timing.targets,
         timing.budget or "-",
         f"{timing.trained:,}",
+        "-" if timing.start_seconds is None else f"{timing.start_seconds:.3f}",
         f"{timing.step_seconds:.3f}",
         shown(limit),
         interval,
         shown(timing.ratio_to_dense),
         shown(timing.ratio_to_lora),
-        "-" if peak is None else f"{peak / 2**20:.1f}",
+        mebibytes(timing.start_peak_bytes),
+        mebibytes(timing.peak_bytes),
     ]
 
 

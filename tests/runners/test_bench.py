@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import Any
 
 import pytest
@@ -11,8 +12,8 @@ from harness import registry
 from harness.backbone import Backbone
 from harness.errors import MissingPrerequisite, UnknownName, UserError
 from runners import specimen
-from runners.bench import ALWAYS, DENSE, LIMIT, LORA, bench
-from runners.bench_row import Row, Setting
+from runners.bench import ALWAYS, LORA, BadBench, bench, require_timed
+from runners.bench_row import DENSE, LIMIT, Row, Setting
 from runners.footprint import MeasuringFailed, Peaks
 from runners.timing import Ratio, Timing
 
@@ -87,6 +88,21 @@ def test_all_methods_but_members_of_families_are_timed_by_default() -> None:
     names = {timing.method for timing in small(targets=("query_value",), budgets=("1%",), rounds=3)}
     assert names == {name for name in registry.methods() if "/" not in name} | set(ALWAYS)
     assert len(names) > 10
+
+
+def test_no_method_asked_for_leaves_the_rows_that_are_always_there() -> None:
+    found = small(methods=[], targets=("linear",), rounds=3)
+    assert [timing.method for timing in found] == list(ALWAYS)
+    require_timed(found, [])
+
+
+def test_a_bench_that_timed_nothing_it_was_asked_for_is_refused_with_the_reasons(timings: list[Timing]) -> None:
+    require_timed(timings, METHODS)
+    with pytest.raises(BadBench, match=r"base on none: base trains nothing, so it takes no step\); ask for other"):
+        require_timed(timings, ["base"])
+    rows = [Timing(LIMIT, "linear", step_seconds=1.0), Timing(LORA, "linear", reason="no layers")]
+    with pytest.raises(BadBench, match="lora on linear: no layers"):
+        require_timed(rows, None)
 
 
 class _SlowingClock:
@@ -166,6 +182,9 @@ def test_memory_comes_from_a_process_per_row_and_a_failure_costs_that_figure(mon
         ({"length": 2000}, "length: 2000 came; tiny:bert@64x2 has 1024 positions"),
         ({"threads": 0}, "threads: 0 came"),
         ({"targets": ()}, "targets: 0 came"),
+        ({"targets": ("linear", "none")}, "targets: none came; .*query_value, attention, mlp, linear, all"),
+        ({"clock": time.process_time, "threads": 2}, "process clock .* 2 threads on cpu came"),
+        ({"clock": time.process_time, "device": "cuda"}, "process clock .* 1 threads on cuda came"),
         ({"budgets": ()}, "budgets: 0 came"),
         ({"budgets": ("0%",)}, "out of range"),
         ({"targets": ("qurey_value",)}, "did you mean query_value"),

@@ -78,6 +78,21 @@ def test_rows_compute_as_runs_do_and_leave_the_process_as_it_was() -> None:
     assert torch.equal(torch.rand(1), expected)
 
 
+def test_a_setting_tells_what_was_taken_and_not_what_auto_was() -> None:
+    assert setting(dtype="auto").facts() == {
+        "backbone": "tiny:bert",
+        "batch": 4,
+        "length": 16,
+        "device": "cpu",
+        "dtype": "float32",
+        "threads": 1,
+        "optimizer": "adamw",
+        "lr": 1e-4,
+    }
+    on_gpu = Setting(reference="tiny:bert", batch=1, length=8, device="cuda:0")
+    assert on_gpu.facts()["dtype"] == setting(dtype="bfloat16").facts()["dtype"] == "bfloat16"
+
+
 def test_a_row_names_itself() -> None:
     assert str(Row.model_validate({"method": "random_mask", "targets": "linear", "budget": {"count": 5}})) == (
         "random_mask on linear at 5"

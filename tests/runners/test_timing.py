@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from runners.timing import Ratio, Timing, as_json, median_interval, ratio, table
 
@@ -22,9 +23,11 @@ TIMED = Timing(
     ratio_to_limit=Ratio(1.25, (1.2, 1.3)),
     ratio_to_dense=Ratio(0.9, None),
     ratio_to_lora=Ratio(1.0, (1.0, 1.0)),
-    start_peak_bytes=0,
+    start_peak_bytes=1 << 19,
     peak_bytes=3 << 20,
 )
+SETTING: dict[str, JsonValue] = {"backbone": "tiny:bert", "batch": 2, "lr": 0.0001}
+ENVIRONMENT: dict[str, JsonValue] = {"torch": "2.1", "cores": 4, "processor": None, "commit": "abc"}
 IMPOSSIBLE = Timing("random_mask", "query_value", budget="50 %", reason="largest is 16384")
 
 
@@ -68,7 +71,9 @@ def test_a_ratio_is_the_median_over_rounds() -> None:
 
 
 def test_json_holds_what_the_design_promises_and_intervals_beside() -> None:
-    rows = json.loads(json.dumps(as_json([TIMED, IMPOSSIBLE]), allow_nan=False))["methods"]
+    written = json.loads(json.dumps(as_json([TIMED, IMPOSSIBLE], SETTING, ENVIRONMENT), allow_nan=False))
+    assert (written["setting"], written["environment"]) == (SETTING, ENVIRONMENT)
+    rows = written["methods"]
     assert all(row.keys() >= CONTRACT for row in rows)
     assert rows[0].keys() == rows[1].keys()
     assert rows[0]["ratio_to_limit"] == 1.25
@@ -79,8 +84,11 @@ def test_json_holds_what_the_design_promises_and_intervals_beside() -> None:
     assert rows[1]["reason"] == "largest is 16384"
 
 
-def test_the_table_shows_figures_and_then_reasons() -> None:
-    lines = table([IMPOSSIBLE, TIMED]).splitlines()
-    assert len(lines) == 3
-    assert lines[1].split() == ["lora", "linear", "-", "18,432", "1.500", "1.25", "1.20-1.30", "0.90", "1.00", "3.0"]
-    assert lines[2] == "random_mask on query_value at 50 %: largest is 16384"
+def test_the_table_shows_the_setting_then_figures_and_then_reasons() -> None:
+    lines = table([IMPOSSIBLE, TIMED], SETTING, ENVIRONMENT).splitlines()
+    assert len(lines) == 4
+    assert lines[0] == "backbone tiny:bert, batch 2, lr 0.0001; cores 4, torch 2.1"
+    assert [lines[1].split("  ")[0], *lines[1].split()[-4:]] == ["method", "start", "MiB", "peak", "MiB"]
+    figures = ["0.250", "1.500", "1.25", "1.20-1.30", "0.90", "1.00", "0.5", "3.0"]
+    assert lines[2].split() == ["lora", "linear", "-", "18,432", *figures]
+    assert lines[3] == "random_mask on query_value at 50 %: largest is 16384"
