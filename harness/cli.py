@@ -128,7 +128,7 @@ def plan(
     if as_json:
         runs = [{"run_id": run.spec.run_id, "state": run.state, "reason": run.reason} for run in planned.runs]
         typer.echo(json.dumps({"suite": planned.suite, "runs": runs, "counts": planned.counts()}, indent=1))
-        _name_unreadable(planned.unreadable)
+        _refuse_if_empty(planned)
         return
     from runners.progress import describe
 
@@ -137,7 +137,7 @@ def plan(
             f"{run.spec.run_id}  {run.state:<14}  {describe(run.spec)}{f'  ({run.reason})' if run.reason else ''}"
         )
     typer.echo(f"{planned.suite}: {_counts(planned)}")
-    _name_unreadable(planned.unreadable)
+    _refuse_if_empty(planned)
 
 
 @app.command()
@@ -319,15 +319,19 @@ def _report(console: Any, result: SuiteResult, suite: str) -> NoReturn:  # Any: 
     if result.interrupted:
         console.print(f"interrupted; the rest is run by: paretune run {suite} --out {result.out}", soft_wrap=True)
         sys.exit(INTERRUPTED)
-    _name_unreadable(planned.unreadable)
-    if all(run.state == "not_applicable" for run in planned.runs):
-        _fail(f"nothing in {planned.suite} is applicable: {planned.runs[0].reason}")
+    _refuse_if_empty(planned)
     for status in sorted({run.record.status for run in planned.runs if run.record} - {"ok", "not_applicable"}):
         asked = f" --retry {status}" if status in ON_REQUEST else ""
         console.print(
             f"try the {status} runs again with: paretune run {suite} --out {result.out}{asked}", soft_wrap=True
         )
     sys.exit(OK if planned.ok() else NOT_OK)
+
+
+def _refuse_if_empty(planned: Plan) -> None:
+    _name_unreadable(planned.unreadable)
+    if all(run.state == "not_applicable" for run in planned.runs):
+        _fail(f"nothing in {planned.suite} is applicable: {planned.runs[0].reason}")
 
 
 def _summary(planned: Plan) -> Table:

@@ -6,7 +6,11 @@ Every message says what came, what is allowed, and what to do next.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+SMALL_FAMILY = 3
+"""Methods of one family that a list of all names shows one by one; of a larger one it shows the first."""
 
 
 class UserError(Exception):
@@ -26,12 +30,13 @@ class Diverged(Exception):
 
 
 class UnknownName(UserError, ValueError):
-    """A name that nothing has; the message offers the nearest known ones."""
+    """A name that nothing has; the message offers the nearest known ones, or lists them all."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str], where: str = "") -> None:
         names = sorted(known)
         near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names[:40]) or 'none'}"
+        shown = _folded(names) if kind == "method" else names
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(shown[:40]) or 'none'}"
         super().__init__(f"unknown {kind} {name!r}{f' in {where}' if where else ''}; {hint}")
 
 
@@ -42,3 +47,13 @@ class UnwritableFolder(UserError, PermissionError):
         super().__init__(
             f"the folder {folder} cannot be written ({error.strerror or error}); choose another with {option}"
         )
+
+
+def _folded(names: Sequence[str]) -> list[str]:
+    """Return sorted names with one mention for each large family, whose names begin alike up to a slash."""
+    sizes, shown = Counter(name.partition("/")[0] for name in names if "/" in name), dict[str, None]()
+    for name in names:
+        family, slash, _ = name.partition("/")
+        large = slash and sizes[family] > SMALL_FAMILY
+        shown.setdefault(f"{family}/... ({sizes[family]} of them)" if large else name)
+    return list(shown)

@@ -38,7 +38,7 @@ def ladder(backbone: str, targets: str | tuple[str, ...]) -> tuple[Budget, ...]:
     if floor is None:
         shipped = f"targets {', '.join(known)}" if known else f"the backbones {', '.join(floors())}"
         raise MissingPrerequisite(
-            f"no ladder is shipped for {backbone} with targets {targets!r}, but for {shipped}; "
-            f"write the budgets as a list, such as [0.01%, 0.1%, 1%]"
+            f"no ladder is shipped for {backbone} with targets {targets!r}; "
+            f"write the budgets as a list, such as [0.01%, 0.1%, 1%]; there are ladders for {shipped}"
         )
     return tuple(Budget(count=int(floor * rung)) for rung in RUNGS)

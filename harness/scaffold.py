@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import keyword
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -201,6 +203,13 @@ def new_method(name: str, folder: Path, taken: Mapping[str, object]) -> list[Pat
         )
     if name in taken:
         raise BadScaffold(f"a method named {name!r} is registered already; choose another name")
+    if name.startswith("test_"):
+        raise BadScaffold(f"{name!r} begins with test_, so its file would be taken for a test; choose another name")
+    if _is_module(name):
+        raise BadScaffold(
+            f"{name!r} is the name of a Python module that is installed here, which a file of that name could shadow; "
+            f"choose another, such as my_{name}"
+        )
     if not folder.is_dir():
         raise BadScaffold(f"{folder} is not a folder; make it first, or name another with --out")
     files = {folder / path: text for path, text in method_files(name, is_checkout(folder)).items()}
@@ -214,3 +223,11 @@ def new_method(name: str, folder: Path, taken: Mapping[str, object]) -> list[Pat
     except OSError as error:
         raise UnwritableFolder(folder, error) from error
     return list(files)
+
+
+def _is_module(name: str) -> bool:
+    """Return whether a top-level module of this name can be imported: of the standard library, or installed."""
+    if name in sys.stdlib_module_names or name in sys.modules:
+        return True
+    found = importlib.util.find_spec(name)
+    return found is not None and found.origin is not None  # any folder in the working directory has a spec

@@ -20,6 +20,8 @@ LONGEST_SHOWN = 80
 """Characters of a wrong value that a message repeats."""
 WORDS = {"too_short": "is empty; name at least one", "tuple_type": "is no list; write one such as [0, 1]"}
 """Mistakes that pydantic words for Python and not for YAML."""
+ALLOWED = "allowed are a count such as 5000, or a share of the backbone such as 0.1% (over 0, up to 100%)"
+"""What ``parse_budget`` takes."""
 LADDER: Literal["ladder"] = "ladder"
 """Asks for the shipped ladder of each backbone; see ``harness.ladder``."""
 LATER = {"search": "state the learning rate in training, and what differs by method in overrides"}
@@ -162,7 +164,7 @@ def read(name_or_path: str, settings: Sequence[str] = ()) -> Suite:
         )
     content.setdefault("name", path.stem)
     for setting in settings:
-        _set(content, setting)
+        assign(content, setting)
     return parse(content, path.name)
 
 
@@ -195,20 +197,31 @@ def parse_budget(value: object) -> Budget:
     """Parse ``0.1%``, ``5000`` or ``0.001``.
 
     Raises:
-        ValueError: if it is no such thing or out of range.
+        BadSuite: if it is no such thing or out of range.
     """
-    allowed = "allowed are a count such as 5000, or a share of the backbone such as 0.1% (over 0, up to 100%)"
     if isinstance(value, Budget):
         return value
+    match = re.fullmatch(r"\s*([0-9.eE+-]+)\s*%\s*", value) if isinstance(value, str) else None
+    number = _number(match[1] if match else value)
+    if number.is_nan():
+        raise BadSuite(f"{value!r} is no budget; {ALLOWED}")
     try:
-        if isinstance(value, str) and (match := re.fullmatch(r"\s*([0-9.eE+-]+)\s*%\s*", value)):
-            # In decimal: 0.07% must be the very budget that 0.0007 is, and its run the same run.
-            return Budget(fraction=float(Decimal(match[1]) / 100))
-        number = Decimal(str(value)) if isinstance(value, str | int | float) and value is not True else Decimal("nan")
+        if match:  # in decimal: 0.07% must be the very budget that 0.0007 is, and its run the same run
+            return Budget(fraction=float(number / 100))
         whole = number >= 1 and number == int(number)
         return Budget(count=int(number)) if whole else Budget(fraction=float(number))
-    except (ValueError, OverflowError, InvalidOperation) as error:
-        raise BadSuite(f"budget {value!r} is out of range; {allowed}, or the word {LADDER}") from error
+    except (ValueError, ArithmeticError) as error:
+        raise BadSuite(f"budget {value!r} is out of range; {ALLOWED}") from error
+
+
+def _number(value: object) -> Decimal:
+    """Return a number as it is written; NaN for anything that is none."""
+    if not isinstance(value, str | int | float) or isinstance(value, bool):
+        return Decimal("nan")
+    try:
+        return Decimal(str(value))
+    except InvalidOperation:
+        return Decimal("nan")
 
 
 def _method_entry(entry: object) -> object:
@@ -225,7 +238,16 @@ def _method_entry(entry: object) -> object:
 
 def _budgets(asked: object) -> object:
     several = asked if isinstance(asked, list) else [asked]
-    return None if asked is None else [one if one == LADDER else parse_budget(one) for one in several]
+    return None if asked is None else [_rung(one) for one in several]
+
+
+def _rung(asked: object) -> object:
+    if asked == LADDER:
+        return asked
+    try:
+        return parse_budget(asked)
+    except BadSuite as error:
+        raise BadSuite(f"{error}, or the word {LADDER}") from error
 
 
 def _task_entry(entry: object) -> object:
@@ -235,7 +257,12 @@ def _task_entry(entry: object) -> object:
     return entry | {"score": [score] if isinstance(score, str) else score}
 
 
-def _set(content: dict[str, Any], setting: str) -> None:  # Any: YAML as it came
+def assign(content: dict[str, Any], setting: str) -> None:  # Any: YAML as it came
+    """Apply one ``KEY=VALUE`` with a dotted key to a mapping.
+
+    Raises:
+        BadSuite: for what is no such setting, or a key below a value that is no mapping.
+    """
     key, equals, value = setting.partition("=")
     if not equals or not key:
         raise BadSuite(f"--set takes KEY=VALUE such as training.lr=1e-2; {setting!r} came")
@@ -244,7 +271,7 @@ def _set(content: dict[str, Any], setting: str) -> None:  # Any: YAML as it came
     for parent in parents:
         place = place.setdefault(parent, {})
         if not isinstance(place, dict):
-            raise BadSuite(f"--set {key}: {parent!r} is not a mapping in this suite")
+            raise BadSuite(f"--set {key}: {parent!r} is not a mapping")
     try:
         place[last] = yaml.load(value, _Loader)  # a safe loader
     except yaml.YAMLError as error:
@@ -274,7 +301,11 @@ def explain(error: ValidationError, model: type[BaseModel], place: tuple[int | s
         model: the model that was validated.
         place: where in the whole file its content stands.
     """
-    return "; ".join(dict.fromkeys(_explain(problem, model, place) for problem in error.errors()))
+    problems = error.errors()
+    # A list whose entries are all wrong is short of right ones; only the entries are worth a word.
+    inner = {problem["loc"][:depth] for problem in problems for depth in range(len(problem["loc"]))}
+    told = [problem for problem in problems if problem["type"] != "too_short" or problem["loc"] not in inner]
+    return "; ".join(dict.fromkeys(_explain(problem, model, place) for problem in told))
 
 
 def _explain(problem: Any, model: type[BaseModel], place: tuple[int | str, ...]) -> str:  # Any: pydantic's typed dict
@@ -285,9 +316,11 @@ def _explain(problem: Any, model: type[BaseModel], place: tuple[int | str, ...])
     if problem["type"] == "missing":
         return f"the key {where!r} is missing; add it"
     came = repr(problem["input"])
-    message = WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
+    message: str = WORDS.get(problem["type"], problem["msg"].removeprefix("Value error, "))
     shown = came if len(came) <= LONGEST_SHOWN else f"{came[:LONGEST_SHOWN]}..."
-    return f"{where}: {message}" + ("" if came in message else f" ({shown} came)")
+    # Only our own words repeat what came; in pydantic's, an equal number is the limit.
+    told = problem["type"] == "value_error" and re.search(rf"(?<![\w.]){re.escape(came)}(?!\w)", message)
+    return (f"{where}: " if where else "") + message + ("" if told else f" ({shown} came)")
 
 
 def _model_at(place: tuple[int | str, ...], model: type[BaseModel]) -> type[BaseModel]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 if TYPE_CHECKING:
-    from runners.check import Finding
+    from runners.check import Finding, Outcome
 
 OK, NOT_OK = 0, 1
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-SHOWN = {"kept": "kept", "broken": "BROKEN", "not_applicable": "n.a."}
+SHOWN: dict[Outcome, str] = {"kept": "kept", "broken": "BROKEN", "not_applicable": "n.a."}
 
 check = typer.Typer(no_args_is_help=True)
 new = typer.Typer(no_args_is_help=True)
@@ -28,6 +29,13 @@ class DType(str, Enum):
     AUTO = "auto"
     FLOAT32 = "float32"
     BFLOAT16 = "bfloat16"
+
+
+class Clock(str, Enum):
+    """What the seconds of a bench are."""
+
+    WALL = "wall"
+    PROCESS = "process"
 
 
 def mount(app: typer.Typer) -> None:
@@ -57,6 +65,14 @@ def check_method(
     ] = False,
     device: Device = "cpu",
     dtype: Annotated[DType, typer.Option("--dtype", help="Type of the frozen weights.")] = DType.FLOAT32,
+    settings: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--set", help="KEY=VALUE for the method, such as rank=4; repeatable."),
+    ] = None,
+    budget: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option("--budget", min=1, help="Trained scalars outside the head; else the method's own size."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check every promise of the method contract; say which are kept, which broken, and why."""
@@ -69,6 +85,7 @@ def check_method(
     for reference in references:
         locate(reference)
     limit_threads(1)
+    values = _method_values(name, settings or (), budget)
     import torch
 
     from harness.api import resolve_device
@@ -77,28 +94,63 @@ def check_method(
     frozen = torch.bfloat16 if dtype is DType.BFLOAT16 else torch.float32
     found: dict[str, tuple[Finding, ...]] = {}
     for reference in references:
-        found[reference] = run_check(name, reference, device=resolve_device(device), dtype=frozen)
+        found[reference] = run_check(
+            name, reference, device=resolve_device(device), dtype=frozen, values=values, budget=budget
+        )
         if not as_json:
             _print_findings(name, reference, found[reference])
     if as_json:
         rows = {reference: [one._asdict() for one in findings] for reference, findings in found.items()}
         typer.echo(json.dumps({"method": name, "backbones": rows}, indent=1))
-    if any(one.outcome == "broken" for findings in found.values() for one in findings):
+    outcomes = [_outcome(findings) for findings in found.values()]
+    if len(found) > 1 and not as_json:
+        typer.echo(f"{len(found)} backbones: {_tally(outcomes)}")
+    if "broken" in outcomes:
         raise typer.Exit(NOT_OK)
-    inapplicable = [findings for findings in found.values() if not _applies(findings)]
-    if len(inapplicable) == len(found):
+    if set(outcomes) == {"not_applicable"}:
         from harness.errors import UserError
 
-        raise UserError(f"method {name!r} is not applicable to {', '.join(found)}: {inapplicable[0][-1].detail}")
+        reason = next(iter(found.values()))[-1].detail
+        raise UserError(f"method {name!r} is not applicable to {', '.join(found)}: {reason}")
 
 
-def _applies(findings: Sequence[Finding]) -> bool:
-    return any(one.outcome == "kept" for one in findings[1:])  # the card is no promise about a backbone
+def _method_values(name: str, settings: Sequence[str], budget: int | None) -> dict[str, Any]:  # Any: as below
+    """Return the values that ``--set`` gives; a wrong one, or a budget that cannot be, is refused by name."""
+    from pydantic import ValidationError
+
+    from harness import registry
+    from harness.errors import UserError
+    from harness.suite import assign, explain
+
+    values: dict[str, Any] = {}  # Any: YAML as it came
+    for setting in settings:
+        assign(values, setting)
+    config, knob = registry.load_method(name).Config, registry.find("method", name).card.get("budget")
+    try:
+        config.model_validate(values)
+    except ValidationError as error:
+        raise UserError(f"method {name!r}: {explain(error, config)}") from error
+    if budget is not None and not knob:
+        raise UserError(f"method {name!r} has one size and takes no budget; leave --budget out")
+    if budget is not None and knob in values:
+        raise UserError(f"method {name!r} has a budget, which sets {knob}; give one of --budget and --set {knob}")
+    return values
+
+
+def _outcome(findings: Sequence[Finding]) -> Outcome:
+    """Return what the findings on one backbone come to."""
+    if any(one.outcome == "broken" for one in findings):
+        return "broken"
+    # The card is no promise about a backbone.
+    return "kept" if any(one.outcome == "kept" for one in findings[1:]) else "not_applicable"
+
+
+def _tally(outcomes: Sequence[Outcome]) -> str:
+    return ", ".join(f"{outcomes.count(outcome)} {outcome.replace('_', ' ')}" for outcome in SHOWN)
 
 
 def _print_findings(name: str, reference: str, findings: Sequence[Finding]) -> None:
-    counts = [sum(one.outcome == outcome for one in findings) for outcome in SHOWN]
-    typer.echo(f"{name} on {reference}: {counts[0]} kept, {counts[1]} broken, {counts[2]} not applicable")
+    typer.echo(f"{name} on {reference}: {_tally([one.outcome for one in findings])}")
     width = max(len(one.promise) for one in findings)
     for one in findings:
         typer.echo(f"  {SHOWN[one.outcome]:<6}  {one.promise:<{width}}  {one.detail}")
@@ -118,8 +170,12 @@ def new_method(
 
     for path in write(name, out, registry.methods()):
         typer.echo(f"wrote {path}")
+    tests = out / "tests" / "methods" / f"test_{name}.py"
     if not is_checkout(out):
-        typer.echo(f"install it with: python -m pip install --editable {out / ('paretune-' + name.replace('_', '-'))}")
+        tests = out / f"paretune-{name.replace('_', '-')}"
+        # Neither is needed, and without them the network is not asked.
+        typer.echo(f"install it with: python -m pip install --no-deps --no-build-isolation --editable {tests}")
+    typer.echo(f"then: python -m pytest {tests}")
     typer.echo(f"check it with: paretune check method {name}")
 
 
@@ -139,12 +195,16 @@ def bench(
     device: Device = "cpu",
     dtype: Annotated[DType, typer.Option("--dtype", help="Type of the frozen weights.")] = DType.AUTO,
     rounds: Annotated[int, typer.Option("--rounds", help="Timed steps of each row; the interval needs six.")] = 6,
+    warmup: Annotated[int, typer.Option("--warmup", help="Steps of each row before the timed ones.")] = 2,
+    clock: Annotated[
+        Clock, typer.Option("--clock", help="process leaves out what others took of a busy CPU; for one thread.")
+    ] = Clock.WALL,
     threads: Annotated[int, typer.Option("--threads", help="Threads of each process.")] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Time training steps and measure the memory of methods, side by side."""
     from harness import registry
-    from harness.environment import limit_threads
+    from harness.environment import describe, limit_threads
     from harness.errors import UserError
     from harness.suite import parse_budget
 
@@ -158,9 +218,11 @@ def bench(
     limit_threads(max(1, threads))
     from harness.api import resolve_device
     from runners import bench as benching
+    from runners.bench_row import Setting
     from runners.timing import as_json as as_rows
     from runners.timing import table
 
+    place = resolve_device(device)
     timings = benching.bench(
         backbone,
         chosen,
@@ -168,13 +230,19 @@ def bench(
         budgets=asked or benching.BUDGETS,
         batch=batch,
         length=length,
-        device=resolve_device(device),
+        device=place,
         dtype=dtype.value,
         rounds=rounds,
+        warmup=warmup,
         threads=threads,
+        clock=time.process_time if clock is Clock.PROCESS else time.perf_counter,
         report=lambda line: typer.echo(line, err=True),
     )
-    typer.echo(json.dumps(as_rows(timings), indent=1) if as_json else table(timings))
+    shared = Setting(reference=backbone, batch=batch, length=length, device=place, dtype=dtype.value, threads=threads)
+    setting = shared.facts() | {"rounds": rounds, "warmup": warmup, "clock": clock.value}
+    shown = timings, setting, describe(place, threads)
+    typer.echo(json.dumps(as_rows(*shown), indent=1) if as_json else table(*shown))
+    benching.require_timed(timings, chosen)
 
 
 def export(

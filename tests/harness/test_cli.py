@@ -103,7 +103,8 @@ def test_a_cell_that_makes_no_sense_is_not_applicable_and_no_crash(
     tmp_path: Path, changes: dict[str, Any], reason: str
 ) -> None:
     called = call("plan", write_suite(tmp_path, **changes), "--out", tmp_path / "out", "--json")
-    assert called.code == 0
+    assert called.code == 2, "as run does"
+    assert re.search(f"error: nothing in small is applicable: .*{reason}", called.err)
     planned = json.loads(called.out)
     assert {run["state"] for run in planned["runs"]} == {"not_applicable"}
     assert all(re.search(reason, run["reason"]) for run in planned["runs"])

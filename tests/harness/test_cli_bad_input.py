@@ -174,9 +174,11 @@ def test_a_site_that_cannot_be_written_exits_with_2(tmp_path: Path) -> None:
 
 def test_a_suite_of_which_nothing_is_applicable_exits_with_2(tmp_path: Path) -> None:
     suite = write_suite(tmp_path, methods=[{"random_mask": {"budget": "100%"}}])
-    called = call("run", suite, "--out", tmp_path / "out")
-    assert called.code == 2
-    assert "nothing in small is applicable: largest is" in called.err
+    for command in ("plan", "run"):
+        called = call(command, suite, "--out", tmp_path / "out")
+        assert called.code == 2
+        assert "nothing in small is applicable: largest is" in called.err
+        assert "0 done, 0 todo, 0 stale, 1 not_applicable\n" in called.out
 
 
 def test_a_second_scheduler_is_told_of_the_first(tmp_path: Path) -> None:

@@ -85,12 +85,16 @@ def test_a_suite_asks_for_the_ladder_of_each_backbone() -> None:
 )
 def test_a_missing_ladder_is_refused_with_what_there_is(backbone: str, targets: str) -> None:
     suite = parse({**SMALL, "backbones": [backbone], "methods": MASKS, "targets": targets})
-    with pytest.raises(MissingPrerequisite, match=r"no ladder is shipped for .*; write the budgets as a list"):
+    words = (
+        r"no ladder is shipped for .* with targets .*; write the budgets as a list, such as \[0.01%, 0.1%, 1%\]; "
+        r"there are ladders for (the backbones|targets) "
+    )
+    with pytest.raises(MissingPrerequisite, match=words):
         expand(suite)
 
 
 def test_another_word_is_no_budget() -> None:
-    with pytest.raises(BadSuite, match="or the word ladder"):
+    with pytest.raises(BadSuite, match="'staircase' is no budget; allowed are .*, or the word ladder"):
         parse({**SMALL, "backbones": ["tiny:bert"], "methods": [{"random_mask": {"budget": "staircase"}}]})
 
 

@@ -39,6 +39,17 @@ def test_the_package_declares_its_entry_point_and_module() -> None:
     assert '[tool.setuptools]\npy-modules = ["paretune_my_scale"]\n' in project
 
 
+def test_a_folder_where_one_works_is_no_module_that_a_name_would_shadow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_scale").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert len(new_method("my_scale", tmp_path, {})) == 3
+    (tmp_path / "theirs.py").touch()
+    with pytest.raises(BadScaffold, match="'theirs' is the name of a Python module"):
+        new_method("theirs", tmp_path, {})
+
+
 def test_nothing_is_written_where_one_of_the_files_is_there(tmp_path: Path) -> None:
     place = tmp_path / "paretune-my-scale" / "tests" / "test_my_scale.py"
     place.parent.mkdir(parents=True)

@@ -40,6 +40,7 @@ def test_search_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
         ({"overrides": [{"when": {}, "training": {"lr": -1}}]}, "overrides.0.training.lr: .*greater than 0 .*-1"),
         ({"overrides": [{"when": {}, "sizes": {"train": 0}}]}, "overrides.0.sizes.train: .*greater"),
         ({"overrides": [{"when": {"budget": "120%"}}]}, "budget '120%' is out of range; allowed are"),
+        ({"overrides": [{"when": {"budget": "ladder"}}]}, "'ladder' is no budget; allowed are"),
         ({"training": {"lr": "fast"}}, r"training.lr: .*number.* \('fast' came\)"),
         ({"training": {"lr": math.inf}}, "training.lr: .*finite"),
         ({"training": {"optimizer": "adam"}}, "training.optimizer: .*'adamw' or 'sgd'.*'adam' came"),
@@ -54,8 +55,12 @@ def test_search_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
         ({"methods": [{"random_mask": {"budget": []}}]}, "methods.0.budgets: .*name at least one"),
         ({"methods": [{"random_mask": {"budget": 0}}]}, "budget 0 is out of range; allowed are a count"),
         ({"methods": [{"random_mask": {"budget": "150%"}}]}, "budget '150%' is out of range"),
-        ({"methods": [{"random_mask": {"budget": "lots"}}]}, "budget 'lots' is out of range"),
-        ({"methods": [{"random_mask": {"budget": True}}]}, "budget True is out of range"),
+        (
+            {"methods": [{"random_mask": {"budget": "lots"}}]},
+            "'lots' is no budget; allowed .*, or the word ladder",
+        ),
+        ({"methods": [{"random_mask": {"budget": True}}]}, "True is no budget"),
+        ({"methods": [{"random_mask": {"budget": ["ladder", 0]}}]}, "budget 0 is out of range; .*, or the word ladder"),
         ({"tasks": []}, "tasks: .*name at least one"),
         ({"tasks": [{"score": ["glue/rte"]}]}, "'tasks.0.train' is missing"),
         ({"policy": "heldout"}, "policy: .*'held_out' or 'as_published'"),
@@ -79,6 +84,24 @@ def test_every_mistake_is_named_at_once() -> None:
         parse({"name": "x", "tasks": ["glue/rte"], "trainig": {}, "seeds": ["a"]})
     for part in ("'backbones' is missing", "'methods' is missing", "did you mean training", "'a' came"):
         assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"methods": [{"fish": {"density": math.nan}}]}, {"seeds": ["a"]}, {"tasks": [{"score": ["glue/rte"]}]}],
+)
+def test_a_list_of_one_wrong_entry_is_not_called_empty(changes: dict[str, Any]) -> None:
+    with pytest.raises(BadSuite) as caught:
+        parse({**SMALL, **changes})
+    assert "name at least one" not in str(caught.value)
+
+
+def test_an_empty_list_within_a_wrong_entry_is_still_named() -> None:
+    with pytest.raises(
+        BadSuite, match=r"tasks.0.train: .*3 came.*; tasks.0.score: is empty; name at least one"
+    ) as caught:
+        parse({**SMALL, "tasks": [{"train": 3, "score": []}]})
+    assert "tasks: " not in str(caught.value)
 
 
 def test_a_long_wrong_value_is_cut() -> None:
@@ -125,7 +148,8 @@ def test_an_override_for_another_suites_method_is_no_mistake() -> None:
         ("seed=7", "unknown seed '7' in suite small; known: 0, 1, 2"),
         ("task=glue/rte", "unknown task 'glue/rte'"),
         ("budget=1%", "nothing is left to run with --only budget=1%; widen the filter"),
-        ("budget=abc", "budget 'abc' is out of range"),
+        ("budget=abc", "'abc' is no budget; allowed are [^;]*\\)$"),
+        ("budget=ladder", "'ladder' is no budget"),
     ],
 )
 def test_a_filter_that_fits_nothing_is_refused(only: str, message: str) -> None:
@@ -188,6 +212,8 @@ def test_a_suite_that_is_not_there_is_refused(name: str, message: str) -> None:
         ({"lora": {"rank": 0}}, "method 'lora': rank: .*greater than or equal to 1 .*0 came"),
         ({"lora": {"rank": "many"}}, "method 'lora': rank: .*integer.*'many' came"),
         ({"base": {"rank": 8}}, "method 'base': unknown key 'rank'"),
+        ({"random_mask": {"density": 0}}, r"method 'random_mask': density: .*greater than 0 \(0 came\)$"),
+        ({"fish": {"density": 0.1, "ratio": 0.1}}, "^method 'fish': density and ratio state the size twice"),
     ],
 )
 def test_a_methods_own_values_are_checked(method: dict[str, Any], message: str) -> None:
