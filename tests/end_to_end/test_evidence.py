@@ -34,7 +34,10 @@ def mean(runs: list[Run]) -> float:
     return float(np.mean([score for score in scores if score is not None]))
 
 
-@pytest.mark.parametrize(("method", "budget"), [("lora", "9,216"), ("random_mask", "2,304"), ("random_mask", "9,216"), ("fish", "9,216"), ("goft", None)])
+@pytest.mark.parametrize(
+    ("method", "budget"),
+    [("lora", "9,216"), ("random_mask", "2,304"), ("random_mask", "9,216"), ("fish", "9,216"), ("goft", None)],
+)
 def test_on_sst2_the_gain_over_the_head_alone_is_beyond_chance(method: str, budget: str | None) -> None:
     better = runs_of("glue_minilm", method, "glue/sst2", budget)
     head = runs_of("glue_minilm", "head_only", "glue/sst2")
