@@ -225,8 +225,8 @@ def _check_spec(spec: Spec, source: DataSource) -> None:
             raise UnknownName("protocol", spec.protocol, card.protocols, name)
         if card.hidden_labels:
             raise BadSuite(f"{name} cannot be scored here: {card.hidden_labels}; leave it out of score")
-        source.check(registry.load_task(name), "evaluation")
-    source.check(registry.load_task(spec.train), "train")
+    for name, split in provenance.splits_read(spec):
+        source.check(registry.load_task(name), split)
     locate(spec.backbone)
     check_values([spec])
 

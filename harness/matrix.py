@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from harness import registry
 from harness.errors import UnknownName
 from harness.ladder import ladder
+from harness.protocol import names as protocols
 from harness.spec import TARGETS, Budget, Sizes, Spec, Training
 from harness.suite import BadSuite, MethodEntry, Suite, TaskEntry, explain, parse_budget
 
@@ -102,12 +103,14 @@ def _budgets(suite: Suite, backbone: str, method: MethodEntry) -> tuple[Budget |
 
 def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, budget: Budget | None, seed: int) -> Spec:
     training, sizes = suite.training.model_dump(), suite.sizes.model_dump()
+    protocol = task.protocol or suite.protocol or registry.load_task(task.train).card.protocols[0]
+    options = dict(suite.options.get(protocol, {}))
     for override in suite.overrides:
         if override.when.matches(backbone, method, task, budget):
             training |= override.training
             sizes |= override.sizes
+            options |= override.options
     pinned = registry.find("method", method.name).card.get("targets")
-    protocols = registry.load_task(task.train).card.protocols
     return Spec(
         backbone=backbone,
         method=method.name,
@@ -116,7 +119,8 @@ def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, bud
         targets=str(pinned) if pinned else suite.targets,
         train=task.train,
         score=task.score,
-        protocol=suite.protocol or protocols[0],
+        protocol=protocol,
+        options=options,
         policy=suite.policy,
         sizes=Sizes.model_validate(sizes),
         training=Training.model_validate(training),
@@ -146,6 +150,9 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
         "backbone": list(suite.backbones),
         "seed": [str(seed) for seed in suite.seeds],
     }
+    for name in suite.options:
+        if name not in protocols():
+            raise UnknownName("protocol", name, protocols(), f"{suite.name}, options")
     for key, value in only:
         if key in known and value not in known[key]:
             raise UnknownName(key, value, known[key], f"suite {suite.name}")
@@ -168,7 +175,7 @@ def _check_task(suite: Suite, task: TaskEntry) -> None:
             f"{suite.name}: {task.train} has no training split; "
             f"write {{train: {trained.score_only_with}, score: [{task.train}]}}"
         )
-    protocol = suite.protocol or trained.protocols[0]
+    protocol = task.protocol or suite.protocol or trained.protocols[0]
     for card in (trained, *scored):
         if protocol not in card.protocols:
             raise UnknownName("protocol", protocol, card.protocols, card.name)

@@ -1,8 +1,8 @@
 """Provenance: digests of the code, cards, data and weights that made a number, which decide whether it can be reused.
 
 Code is digested as a syntax tree without comments, docstrings and empty fields, so a reworded comment keeps every
-record fresh and a changed formula makes them stale. What counts is the method's file, a generated task's file, what a
-run starts from, the fit, the protocol, the metric, and every module of ours that these import, however far.
+record fresh and a changed formula makes them stale. What counts is the method's file, the code of a task's file, what a
+run starts from, the fit, the protocol, the task's metrics, and every module of ours that these import, however far.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ from pathlib import Path
 from harness import registry
 from harness.backbone import BackboneFiles
 from harness.data import DataSource
+from harness.metric import module_of
 from harness.spec import Spec
+from harness.splits import used
+from harness.task import Split
 
-ROOTS = ("runners.prepare", "runners.fit", "runners.score", "harness.metric", "harness.data")
+ROOTS = ("runners.prepare", "runners.fit", "runners.score", "harness.metric", "harness.splits")
 NEUTRAL = frozenset({"harness.errors", "harness.record", "harness.registry"})
 """Imported by what computes, but cannot change a number: a new field of the record keeps old records fresh."""
 
@@ -29,8 +32,10 @@ def code_digest(spec: Spec) -> str:
     method = registry.find("method", spec.method)
     tasks = [registry.find("task", name) for name in (spec.train, *spec.score)]
     protocol = f"tasks.protocols.{spec.protocol}"
-    generated = [task.module for task in tasks if not task.card.get("source", {}).get("hub")]  # type: ignore[union-attr]
-    modules = closure((*ROOTS, protocol, method.module, *generated))
+    coded = [task.module for task in tasks if task.has_code]
+    scored = [registry.load_task(name, spec.protocol).card for name in (spec.train, *spec.score)]
+    metrics = {module_of(name) for card in scored for name in (card.metric.name, *card.also)}
+    modules = closure((*ROOTS, protocol, method.module, *coded, *sorted(metrics)))
     digests = {name: tree_digest(path) for name, path in modules.items() if name not in NEUTRAL}
     cards = {entry.name: entry.card.get("version") for entry in (method, *tasks)}
     return _digest({"modules": digests, "cards": cards})
@@ -48,11 +53,18 @@ def expected(spec: Spec, source: DataSource, files: BackboneFiles) -> str:
 
 def data_digests(spec: Spec, source: DataSource) -> dict[str, str]:
     """Return task and split to the digest of its raw rows."""
-    trained = registry.load_task(spec.train)
-    digests = {f"{spec.train}:train": source.digest(trained, "train")}
-    for name in spec.score:
-        digests[f"{name}:evaluation"] = source.digest(registry.load_task(name), "evaluation")
-    return digests
+    return {f"{name}:{split}": source.digest(registry.load_task(name), split) for name, split in splits_read(spec)}
+
+
+def splits_read(spec: Spec) -> list[tuple[str, Split]]:
+    """Return every task and raw split that a run of ``spec`` reads rows of."""
+    read: list[tuple[str, Split]] = [(spec.train, split) for split in used(registry.load_task(spec.train), spec.policy)]
+    for name in dict.fromkeys((spec.train, *spec.score)):
+        if name in spec.score:
+            read.append((name, "evaluation"))
+        if "fewshot" in registry.load_task(name).card.source.splits:
+            read.append((name, "fewshot"))
+    return read
 
 
 def closure(roots: Iterable[str]) -> dict[str, Path]:

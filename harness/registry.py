@@ -8,7 +8,10 @@ A method file may bring a whole family whose names are not known when it is writ
 offers. In place of ``CARD`` it has the literal ``CARDS_FROM = "package.module"``: a light module, imported when
 methods are listed, whose function ``cards()`` returns the cards (their names begin with the family's file name and a
 slash) or raises ``MissingPrerequisite``. The file's ``METHOD`` then has a class method ``member(name)`` that returns
-the class of one name.
+the class of one name. A task file may have ``CARDS_FROM`` in the same way.
+
+A task file may also answer for names that nobody lists: with the literal ``RESOLVES = {"prefix": "lm/", "title": ...}``
+it has a function ``resolve(name)`` that returns the card of any name with this prefix, or raises.
 """
 
 from __future__ import annotations
@@ -37,7 +40,9 @@ PACKAGES = ("harness", "methods", "tasks", "runners", "leaderboard")
 ROOT = Path(__file__).resolve().parent.parent
 
 FAMILY = "CARDS_FROM"
-"""The literal by which a method's file says that it brings a family of names."""
+"""The literal by which a file says that it brings a family of names."""
+RESOLVES = "RESOLVES"
+"""The literal by which a task's file says that it answers for names with a prefix."""
 
 Kind = Literal["method", "task"]
 
@@ -57,6 +62,8 @@ class Entry:
     """Why the file could not be read, where it could not; the entry then only serves to say so."""
     family: bool = False
     """Whether the file brings a family of names: its ``METHOD.member(name)`` is the class, not ``METHOD``."""
+    has_code: bool = True
+    """Whether the file defines an object beside its cards; a task family without ``TASK`` is cards alone."""
 
 
 class _Place(NamedTuple):
@@ -126,8 +133,27 @@ def methods() -> dict[str, Entry]:
 
 @cache
 def tasks() -> dict[str, Entry]:
-    """Return every task by name."""
+    """Return every task that is listed by name."""
     return _collect("task", "CARDS")
+
+
+class Resolver(NamedTuple):
+    """A task file that answers for every name with a prefix."""
+
+    prefix: str
+    title: str
+    place: _Place
+
+
+@cache
+def resolvers() -> tuple[Resolver, ...]:
+    """Return the task files that answer for names which nobody lists."""
+    found = []
+    for place in _places("task"):
+        if place.path is not None and _has(place.path, RESOLVES):
+            facts = literals(place.path, RESOLVES)[0]
+            found.append(Resolver(str(facts["prefix"]), str(facts["title"]), place))
+    return tuple(found)
 
 
 def find(kind: Kind, name: str, where: str = "") -> Entry:
@@ -138,6 +164,10 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
         MissingPrerequisite: if the file that should hold it is broken.
     """
     known = methods() if kind == "method" else tasks()
+    if kind == "task" and name not in known:
+        for resolver in resolvers():
+            if name.startswith(resolver.prefix):
+                return _resolved(resolver, name)
     if name not in known:  # all names of a broken file are missing; say why and not only that
         broken = [entry.name for entry in known.values() if entry.error and name.partition("/")[0] in _files(entry)]
         name = broken[0] if broken else name
@@ -147,6 +177,14 @@ def find(kind: Kind, name: str, where: str = "") -> Entry:
         mend = "" if known[name].family else "; mend that file"  # a family's own words say what to install
         raise MissingPrerequisite(f"{kind} {name!r} cannot be used: {known[name].error}{mend}")
     return known[name]
+
+
+@cache
+def _resolved(resolver: Resolver, name: str) -> Entry:
+    place = resolver.place
+    card = importlib.import_module(place.module).resolve(name)
+    assert place.path is not None
+    return Entry("task", name, card, place.module, place.path, place.origin, has_code=_has(place.path, "TASK"))
 
 
 def _files(entry: Entry) -> tuple[str, ...]:
@@ -166,8 +204,12 @@ def load_method(name: str) -> type[Method]:
 
 
 @cache
-def load_task(name: str) -> Task:
+def load_task(name: str, protocol: str | None = None) -> Task:
     """Return a task: the module's ``TASK`` class around its card, or the plain contract where the file has none.
+
+    Args:
+        name: of the task.
+        protocol: the card is returned as it stands for this protocol; null leaves its variants unapplied.
 
     Raises:
         MissingPrerequisite: if the card is not a valid one, or the file does not import or has no such class.
@@ -179,10 +221,8 @@ def load_task(name: str) -> Task:
         card = TaskCard.model_validate(entry.card)
     except ValidationError as error:
         raise MissingPrerequisite(f"the card of task {name!r} in {entry.path.name} is wrong: {error}") from error
-    if card.source.hub:
-        return Task(card)
-    kind: type[Task] = _load(entry, "TASK")
-    return kind(card)
+    kind: type[Task] = _load(entry, "TASK") if entry.has_code or not card.source.hub else Task
+    return kind(card.through(protocol) if protocol else card)
 
 
 def _load(entry: Entry, attribute: str) -> Any:  # Any: a class of a module known at run time only
@@ -216,11 +256,17 @@ def _entries(kind: Kind, literal: str, place: _Place) -> list[Entry]:
     try:
         if place.path is None:
             raise ValueError(f"its entry point names the module {place.module}, which is not there")
-        source = _family(place.path) if kind == "method" else None
+        source = _family(place.path)
         if source:
-            return _members(place, source)
+            return _members(kind, place, source)
+        if _has(place.path, RESOLVES) and not _has(place.path, literal):
+            return []
+        code = kind == "method" or _has(place.path, "TASK")
         cards = literals(place.path, literal)
-        return [Entry(kind, str(card["name"]), card, place.module, place.path, place.origin) for card in cards]
+        return [
+            Entry(kind, str(card["name"]), card, place.module, place.path, place.origin, has_code=code)
+            for card in cards
+        ]
     except (ValueError, KeyError, TypeError) as error:
         why = f"{error}" if isinstance(error, ValueError) else f"{place.module}: a card is a dict with a name"
         return [Entry(kind, place.name, {}, place.module, place.path or Path(), place.origin, why)]
@@ -228,7 +274,7 @@ def _entries(kind: Kind, literal: str, place: _Place) -> list[Entry]:
 
 def _family(path: Path) -> str | None:
     """Return the light module that a family's file names, or null for a file of one method."""
-    if not re.search(rf"^{FAMILY}\b", path.read_text(encoding="utf-8", errors="replace"), re.MULTILINE):
+    if not _has(path, FAMILY):
         return None
     named: list[Any] = literals(path, FAMILY)  # Any: a literal of any kind
     if not isinstance(named[0], str):
@@ -236,21 +282,29 @@ def _family(path: Path) -> str | None:
     return named[0]
 
 
-def _members(place: _Place, source: str) -> list[Entry]:
+@cache
+def _has(path: Path, name: str) -> bool:
+    """Return whether a file assigns or defines a name at its top level, by its text alone."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return re.search(rf"^(class +)?{name}\b", text, re.MULTILINE) is not None
+
+
+def _members(kind: Kind, place: _Place, source: str) -> list[Entry]:
     """Return the entries of a family, or the one that says why there are none."""
     assert place.path is not None
+    code = kind == "method" or _has(place.path, "TASK")
     try:
         cards = importlib.import_module(source).cards()
         wrong = [card["name"] for card in cards if not str(card["name"]).startswith(f"{place.path.stem}/")]
         if wrong:
             raise ValueError(f"{source} names {wrong[0]!r}; a name of this family begins with {place.path.stem}/")
         return [
-            Entry("method", str(card["name"]), card, place.module, place.path, place.origin, family=True)
+            Entry(kind, str(card["name"]), card, place.module, place.path, place.origin, family=True, has_code=code)
             for card in cards
         ]
     except Exception as error:  # a plugin's module may raise anything
         why = str(error) if isinstance(error, MissingPrerequisite) else f"{source}: {type(error).__name__}: {error}"
-        return [Entry("method", place.name, {}, place.module, place.path, place.origin, why, family=True)]
+        return [Entry(kind, place.name, {}, place.module, place.path, place.origin, why, family=True)]
 
 
 def _places(kind: Kind) -> Iterator[_Place]:

@@ -38,6 +38,11 @@ class Budget(Values):
         return f"{self.count:,}" if self.count is not None else f"{100 * float(self.fraction or 0):.6g} %"
 
 
+POLICIES = ("held_out", "as_published", "subsampled", "final_on_all")
+"""Split policies; ``harness.splits`` says what each does."""
+Policy = Literal["held_out", "as_published", "subsampled", "final_on_all"]
+
+
 class Sizes(Values):
     """The largest number of rows used of each split; null takes all that the split policy gives."""
 
@@ -66,6 +71,10 @@ class Training(Values):
         default="auto", description="of the frozen weights; auto is bfloat16 on a GPU and float32 elsewhere"
     )
     deterministic: bool = Field(default=False, description="deterministic GPU kernels (the CPU always is)")
+    select: Literal["metric", "loss"] = Field(
+        default="metric",
+        description="what the best epoch is chosen by: the headline metric, or the validation loss alone",
+    )
 
 
 class Spec(Values):
@@ -79,7 +88,8 @@ class Spec(Values):
     train: str
     score: tuple[str, ...] = Field(min_length=1)
     protocol: str
-    policy: Literal["held_out", "as_published"] = "held_out"
+    options: dict[str, JsonValue] = Field(default_factory=dict, description="the protocol's own values, as asked")
+    policy: Policy = "held_out"
     sizes: Sizes = Sizes()
     training: Training = Training()
     seed: int = Field(default=0, ge=0)
@@ -104,8 +114,16 @@ class Spec(Values):
         return hashlib.sha256(self.canonical().encode()).hexdigest()[:16]
 
     def canonical(self) -> str:
-        """Return the one JSON text of this spec: sorted keys, no spaces."""
-        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """Return the one JSON text of this spec: sorted keys, no spaces.
+
+        What was added to specs later is left out where it has its default, so that older run ids stay what they are.
+        """
+        content = self.model_dump(mode="json")
+        if not content["options"]:
+            del content["options"]
+        if content["training"]["select"] == "metric":
+            del content["training"]["select"]
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     def cell(self) -> dict[str, Any]:  # Any: the JSON form of the fields named here
         """Return what the runs of one cell have in common: everything but seed and purpose."""

@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
 
 from harness.errors import MissingPrerequisite, UnknownName, UserError
-from harness.spec import Budget, Sizes, Training, Values
+from harness.spec import Budget, Policy, Sizes, Training, Values
 
 SHIPPED = Path(__file__).parent / "suites"
 LONGEST_SHOWN = 80
@@ -37,6 +37,8 @@ class TaskEntry(Values):
 
     train: str
     score: tuple[str, ...] = Field(min_length=1)
+    protocol: str | None = None
+    """The protocol of this task, where it is not the suite's or the task's default."""
 
 
 class MethodEntry(Values):
@@ -79,6 +81,7 @@ class Override(Values):
     """Values that differ for some runs; later overrides win."""
 
     when: When
+    options: dict[str, JsonValue] = Field(default_factory=dict)
     training: dict[str, JsonValue] = Field(default_factory=dict)
     sizes: dict[str, JsonValue] = Field(default_factory=dict)
 
@@ -92,10 +95,13 @@ class Suite(Values):
     methods: tuple[MethodEntry, ...] = Field(min_length=1)
     tasks: tuple[TaskEntry, ...] = Field(min_length=1)
     protocol: str | None = None
+    """The protocol of every task; each task's own default where it is null."""
+    options: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    """Protocol to values of its own, such as ``{prompt: {num_fewshot: 5}}``."""
     budget: Budgets | None = None
     """For every method that has a knob and is given no size of its own; the others run once."""
     targets: str | tuple[str, ...] = "linear"
-    policy: Literal["held_out", "as_published"] = "held_out"
+    policy: Policy = "held_out"
     sizes: Sizes = Sizes()
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0, 1, 2), min_length=1)
     data_seed: int = Field(default=0, ge=0)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Split = Literal["train", "evaluation"]
-"""``train`` is what training and validation are drawn from; ``evaluation`` is the labelled split reported on."""
+Split = Literal["train", "validation", "evaluation", "hidden", "fewshot"]
+"""``train`` is what is trained on, and validated on where there is no official ``validation`` split; ``evaluation`` is
+the labelled split reported on; ``hidden`` is the unlabelled one of a test server; ``fewshot`` holds demonstrations."""
 
 
 class _Facts(BaseModel):
@@ -21,13 +22,14 @@ class MetricFacts(_Facts):
     """What the headline number of a task means; the only place for its direction, chance level and ceiling."""
 
     name: str
-    """A metric of ``harness.metric.METRICS``."""
+    """A metric that ``harness.metric.find`` knows."""
     higher_is_better: bool
     unit: str
     """How the number is shown: ``%`` multiplies by 100, ``""`` leaves it as it is."""
     chance: float
     """What a predictor that ignores its input reaches (always the most frequent label, or a constant)."""
-    ceiling: float
+    ceiling: float | None
+    """The largest possible value; null where there is none (NIST)."""
 
 
 class Source(_Facts):
@@ -38,6 +40,15 @@ class Source(_Facts):
     revision: str | None = None
     splits: dict[Split, str] = {"train": "train", "evaluation": "validation"}
     """Our split names to the source's."""
+
+
+class Variant(_Facts):
+    """What differs when the task is met through one of its protocols; null keeps the card's own."""
+
+    columns: dict[str, str] | None = None
+    metric: MetricFacts | None = None
+    also: tuple[str, ...] | None = None
+    options: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class TaskCard(_Facts):
@@ -52,36 +63,59 @@ class TaskCard(_Facts):
     version: int
     """Raised by any fix that can change a score; records of other versions are shown as superseded."""
     source: Source
-    columns: dict[str, str]
-    """Fields of the protocol to raw columns, for example ``{"text": "sentence1", "label": "label"}``."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Fields of the protocol to columns, for example ``{"text": "sentence1", "label": "label"}``; a dot reaches into a
+    struct (``answers.text``)."""
     labels: tuple[str, ...] = ()
-    """Class names in the order of their ids; empty for regression."""
+    """Class names in the order of their ids; empty for a regression, and where answers are texts or candidates."""
     label_range: tuple[float, float] | None = None
     """Smallest and largest target of a regression task."""
+    cluster: str | None = None
+    """Column whose equal values bind rows together (a MultiRC question, an E2E meaning representation): they are drawn
+    into one split together, and an interval counts them once."""
     sizes: dict[Split, int]
     """Official number of rows of each split."""
     metric: MetricFacts
     also: tuple[str, ...] = ()
     """Further metrics that are reported beside the headline."""
-    protocols: tuple[str, ...]
+    protocols: tuple[str, ...] = Field(min_length=1)
+    """The first is the default."""
+    options: dict[str, JsonValue] = Field(default_factory=dict)
+    """Values of the protocol that this task is met with; a suite's ``options`` win."""
+    variants: dict[str, Variant] = Field(default_factory=dict)
+    """Protocol to what differs there."""
+    policy_sizes: dict[str, dict[Literal["train", "validation", "test"], int]] = Field(default_factory=dict)
+    """Split policy to the sizes that it prescribes for this task in place of its usual ones."""
     score_only_with: str | None = None
     """The task whose trained model this one scores, where it has no training split of its own."""
     hidden_labels: str | None = None
     """Why the evaluation labels are not public, where they are not."""
 
     @model_validator(mode="after")
-    def _one_kind_of_target(self) -> TaskCard:
-        if bool(self.labels) == (self.label_range is not None):
-            raise ValueError(
-                f"card {self.name}: give either labels (classes) or label_range (regression), not both or none"
-            )
+    def _consistent(self) -> TaskCard:
+        if self.labels and self.label_range is not None:
+            raise ValueError(f"card {self.name}: give either labels (classes) or label_range (regression), not both")
+        strange = sorted(self.variants.keys() - set(self.protocols))
+        if strange:
+            raise ValueError(f"card {self.name}: a variant for {strange[0]!r}, which is not among its protocols")
         return self
+
+    def through(self, protocol: str) -> TaskCard:
+        """Return the card as it stands for one of its protocols, its variant applied."""
+        variant = self.variants.get(protocol)
+        update: dict[str, Any] = {"variants": {}}  # Any: fields of several types
+        if variant is not None:
+            named = {"columns": variant.columns, "metric": variant.metric, "also": variant.also}
+            update |= {name: value for name, value in named.items() if value is not None}
+            update["options"] = {**self.options, **variant.options}
+        return self.model_copy(update=update)
 
 
 class Task:
-    """A task: its card, and its raw rows where they are generated and not fetched.
+    """A task: its card, and what its family's code adds to the raw rows.
 
-    A family file whose cards have no hub source defines ``TASK``, a subclass that overrides ``table``.
+    A family file that needs code defines ``TASK``, a subclass that overrides ``table`` (generated rows) or ``prepare``
+    (derived columns); without one, the plain contract serves.
     """
 
     def __init__(self, card: TaskCard) -> None:
@@ -90,3 +124,10 @@ class Task:
     def table(self, split: Split) -> pa.Table:
         """Return the raw rows of a generated split, always the same ones for one card version."""
         raise LookupError(f"{self.card.name} is fetched from {self.card.source.hub}, not generated")
+
+    def prepare(self, table: pa.Table, split: Split) -> pa.Table:
+        """Return the raw rows with the columns added that the card names and the source does not have.
+
+        Rows keep their number and order: an item's id is its row number in the source.
+        """
+        return table

@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from harness.errors import UnknownName
+from harness.metric import find
 from leaderboard.load import Run
 from leaderboard.statistics import Interval
-
-CORRELATIONS = ("matthews", "pearson", "spearman", "pearson_and_spearman")
-"""Metrics that reach below 0."""
 
 
 class Measure(NamedTuple):
@@ -31,9 +30,10 @@ class Measure(NamedTuple):
     @property
     def lowest(self) -> float | None:
         """The smallest possible value, where it is known."""
-        if not self.higher_is_better:
+        try:
+            return find(self.name).lowest if self.higher_is_better else None
+        except UnknownName:
             return None
-        return -1.0 if self.name in CORRELATIONS else 0.0
 
     def within(self, interval: Interval) -> Interval:
         """Cut an interval where values cannot be."""

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from harness.errors import MissingPrerequisite
-from harness.metric import METRICS, Metric, Rows
+from harness.errors import MissingPrerequisite, UnknownName
+from harness.metric import Metric, Rows, find
 from harness.record import ITEMS_FILE, RECORD_FILE, STARTED_FILE, Record, TaskScore, UnreadableRecord, read_record
 from leaderboard.statistics import Entry
 
@@ -185,11 +185,10 @@ def read_entry(runs: Sequence[Run], task: str, metric_name: str) -> Entry:
     Raises:
         UnreadableRecord: if some run's items cannot be used, or the seeds scored different items.
     """
-    if metric_name not in METRICS:
-        raise UnreadableRecord(
-            f"{task}: metric {metric_name!r} is unknown to this version; known: {', '.join(METRICS)}"
-        )
-    metric = METRICS[metric_name]
+    try:
+        metric = find(metric_name)
+    except UnknownName as error:
+        raise UnreadableRecord(f"{task}: {error}") from error
     items = {run.record.spec.seed: read_items(run.result, task, metric) for run in runs}
     first = next(iter(items.values()))
     place = {item: number for number, item in enumerate(first.item_ids)}

@@ -211,7 +211,9 @@ def failure(kind: str, message: str, folder: Path) -> Failure:
 def cards(spec: Spec) -> dict[str, dict[str, JsonValue]]:
     """Return the cards that a record carries."""
     names = dict.fromkeys((spec.train, *spec.score))
-    tasks: dict[str, JsonValue] = {name: registry.load_task(name).card.model_dump(mode="json") for name in names}
+    tasks: dict[str, JsonValue] = {
+        name: registry.load_task(name, spec.protocol).card.model_dump(mode="json") for name in names
+    }
     return {"method_card": registry.find("method", spec.method).card, "task_cards": tasks}
 
 

@@ -15,15 +15,15 @@ from pydantic import JsonValue
 
 from harness import data, provenance, registry
 from harness.backbone import Backbone
-from harness.data import Part
 from harness.method import Method, Plan
-from harness.protocol import Protocol, load_protocol
+from harness.protocol import Examples
 from harness.random import Streams
 from harness.record import Cost, Counts, Digests, EpochMetrics, TaskScore
 from harness.spec import Spec
+from harness.splits import Part, Splits, num_shared
 from runners.checkpoint import Facts, describe
 from runners.fit import Fitted, Report, Trainer
-from runners.prepare import attach, frozen_dtype, max_length
+from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
 from runners.score import Evaluator, score
 from runners.warm import Warm
@@ -87,27 +87,23 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
     torch.use_deterministic_algorithms(spec.training.deterministic or warm.device == "cpu")
     # Nothing here reads uninitialised memory, and filling it costs a tenth of a step of full fine-tuning.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
-    protocol, task = load_protocol(spec.protocol), registry.load_task(spec.train)
+    protocol = protocol_of(spec)
     with outcome.phase("load"):
         key, backbone = warm.backbone(spec, protocol)
         outcome.digests = _digests(spec, warm)
     with outcome.phase("data"):
         splits = divide(spec, warm.source)
         train = warm.encoded(splits.train, protocol, backbone, spec)
-        validation = warm.encoded(splits.validation, protocol, backbone, spec)
-        outcome.notes += tuple(
-            f"{rows.truncated} of {len(rows)} {name} texts were cut at {max_length(spec, backbone)} tokens"
-            for name, rows in (("training", train), ("validation", validation))
-            if rows.truncated
-        )
-    evaluator = Evaluator(protocol, backbone.tokenizer, torch.device(warm.device), frozen_dtype(spec, warm.device))
+        validation = warm.encoded(splits.validation, protocol, backbone, spec) if splits.validation else None
+        outcome.notes += _notes(spec, splits, train, validation, max_length(spec, backbone))
+    evaluator = Evaluator(backbone.tokenizer, torch.device(warm.device), frozen_dtype(spec, warm.device))
     try:
         with outcome.phase("attach"):
             method, plan = attach(spec, backbone, len(train))
             outcome.method_config = method.config.model_dump(mode="json")
         if spec.training.gradient_checkpointing:
             backbone.model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-        trainer = Trainer(backbone.model, method, task.card, evaluator, spec.training, Streams(spec.seed), report)
+        trainer = Trainer(backbone.model, method, protocol, evaluator, spec.training, Streams(spec.seed), report)
         with outcome.phase("calibrate"):
             method.calibrate(backbone.model, trainer.samples(train))
         outcome.counts = _counts(method, plan)
@@ -121,7 +117,7 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
         outcome.sparsity = zeros[0] / zeros[1] if zeros else None
         if spec.purpose == "final":
             with outcome.phase("score"):
-                _score(spec, warm, splits.tests, protocol, backbone, evaluator, outcome)
+                _score(spec, warm, splits.tests, backbone, evaluator, outcome)
         small = outcome.counts.trained < KEPT_SHARE * outcome.counts.total
         if keep == "all" or (keep == "final" and spec.purpose == "final" and small):
             outcome.state = {name: tensor.cpu() for name, tensor in fitted.state.items()}
@@ -137,6 +133,22 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
             backbone.model.activation_checkpointing_disable()  # type: ignore[operator]
         if not outcome.reusable:
             warm.backbones.pop(key, None)
+
+
+def _notes(spec: Spec, splits: Splits, train: Examples, validation: Examples | None, tokens: int) -> tuple[str, ...]:
+    """Return what a reader of the record should know of the data: texts that were cut, rows that occur twice."""
+    read = [("training", train), *([("validation", validation)] if validation is not None else [])]
+    notes = [
+        f"{rows.truncated} of {len(rows)} {name} texts were cut at {tokens} tokens"
+        for name, rows in read
+        if rows.truncated
+    ]
+    notes += [note for _, rows in read for note in rows.notes]
+    for name, part in splits.tests.items():
+        shared = 0 if part.sealed else num_shared(splits.train, part)
+        if shared:
+            notes.append(f"{shared} of {len(part.chosen())} test rows of {name} stand in the training rows too")
+    return tuple(dict.fromkeys(notes))
 
 
 def _counts(method: Method, plan: Plan) -> Counts:
@@ -161,16 +173,17 @@ def _score(
     spec: Spec,
     warm: Warm,
     tests: Mapping[str, Part],
-    protocol: Protocol,
     backbone: Backbone,
     evaluator: Evaluator,
     outcome: Outcome,
 ) -> None:
     tables = []
     for name in spec.score:
+        protocol = protocol_of(spec, name)
         examples = warm.encoded(tests[name], protocol, backbone, spec)
-        block, items = score(evaluator, backbone.model, examples, registry.load_task(name).card)
+        block, items, notes = score(evaluator, backbone.model, protocol, examples)
         outcome.scores += (block,)
+        outcome.notes += notes
         tables.append(items)
     outcome.items = pa.concat_tables(tables, promote_options="default")
 
@@ -178,9 +191,9 @@ def _score(
 def _digests(spec: Spec, warm: Warm) -> Digests:
     files, rows = warm.locate(spec.backbone), provenance.data_digests(spec, warm.source)
     code = provenance.code_digest(spec)
-    states = {spec.train: warm.source.state(registry.load_task(spec.train), "train")}
-    for name in spec.score:
-        state = warm.source.state(registry.load_task(name), "evaluation")
+    states: dict[str, str] = {}
+    for name, split in provenance.splits_read(spec):
+        state = warm.source.state(registry.load_task(name), split)
         states[name] = data.worst_state([state, states.get(name, state)])
     return Digests(
         data=rows,

@@ -23,13 +23,12 @@ from harness.backbone import Backbone, locate
 from harness.environment import redact
 from harness.errors import NotApplicable, UnwritableFolder, UserError
 from harness.listing import find_run
-from harness.protocol import load_protocol
 from harness.record import TRAINED_FILE, Record, write_once
 from harness.spec import Spec
 from harness.task import TaskCard
 from runners import checkpoint
 from runners.checkpoint import Checkpoint
-from runners.prepare import attach, frozen_dtype, max_length
+from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 
 SCHEMA_VERSION = 1
 ABOUT_FILE = "paretune.json"
@@ -61,7 +60,7 @@ def export(run_id: str, folders: Sequence[Path], out: Path, device: str = "cpu")
     record, folder = _kept([(attempt.record, attempt.folder) for attempt in attempts])
     spec, kept = record.spec, checkpoint.load(folder)
     backbone = _merged(spec, kept, device)
-    card = registry.load_task(spec.train).card
+    card = registry.load_task(spec.train, spec.protocol).card
     model: Any = backbone.model  # Any: a transformers model, typed as a module
     if card.labels:
         model.config.id2label = dict(enumerate(card.labels))
@@ -120,7 +119,7 @@ def _merged(spec: Spec, kept: Checkpoint, device: str) -> Backbone:
     """Return the run's backbone with the trained part merged into its weights."""
     files = locate(spec.backbone)
     checkpoint.check(kept, spec, files)
-    backbone = load_protocol(spec.protocol).load(files, registry.load_task(spec.train).card)
+    backbone = protocol_of(spec).load(files)
     backbone.place(device, frozen_dtype(spec, device))
     # The steps that the run had: schedules of some methods depend on them, and a whole epoch's rows give their number.
     rows = kept.facts.total_steps // spec.training.epochs * spec.training.batch_size

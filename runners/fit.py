@@ -16,12 +16,11 @@ from torch import Tensor, nn
 from harness.backbone import train_mode
 from harness.errors import Diverged
 from harness.method import Method, Samples
-from harness.protocol import Examples
+from harness.protocol import Examples, Protocol
 from harness.random import Streams
 from harness.record import EpochMetrics
 from harness.spec import Training
-from harness.task import TaskCard
-from runners.score import Evaluator, autocast, metrics
+from runners.score import Evaluator, measure
 
 SORTED_BATCHES = 50
 """Batches are filled with rows of like length within this many batches of the shuffled order."""
@@ -54,20 +53,22 @@ class Trainer:
 
     model: nn.Module
     method: Method
-    card: TaskCard
+    protocol: Protocol
     evaluator: Evaluator
     training: Training
     streams: Streams
     report: Report = lambda event: None
 
-    def fit(self, train: Examples, validation: Examples) -> Fitted:
+    def fit(self, train: Examples, validation: Examples | None) -> Fitted:
         """Train, validate after each epoch, and leave the model in its best selectable state.
+
+        Without validation rows that is its last one.
 
         Raises:
             Diverged: if the loss becomes NaN or infinite.
         """
         if not self.method.updated():
-            return self._untrained(validation)
+            return self._untrained(validation) if validation is not None else Fitted(state={})
         total_steps = self.training.epochs * math.ceil(len(train) / self.training.batch_size)
         optimizer = _optimizer(self.method, self.training)
         schedule = _schedule(optimizer, self.training, total_steps)
@@ -90,10 +91,13 @@ class Trainer:
                     self._check(losses[-LOSS_CHECK:], fitted.steps, total_steps, epoch)
             mean = self._check(losses, fitted.steps, total_steps, epoch)
             fitted.train_seconds += time.perf_counter() - started
-            outcome = self._validate(validation, epoch, mean, fitted)
-            rank = self._rank(outcome)
-            if outcome.selectable and (fitted.best_epoch is None or rank > best):
-                best, fitted.best_epoch, fitted.state = rank, epoch, self.method.state()
+            if validation is None:
+                fitted.best_epoch, fitted.state = epoch, self.method.state() if epoch == self.training.epochs else {}
+            else:
+                outcome = self._validate(validation, epoch, mean, fitted)
+                rank = self._rank(outcome)
+                if outcome.selectable and (fitted.best_epoch is None or rank > best):
+                    best, fitted.best_epoch, fitted.state = rank, epoch, self.method.state()
             pace.resume()
         if fitted.best_epoch is None:
             raise ValueError(f"{type(self.method).__name__} lets no epoch's state be chosen; allow at least the last")
@@ -124,13 +128,12 @@ class Trainer:
 
     def collate(self, train: Examples, rows: NDArray[np.int64]) -> Any:  # Any: batches are the protocol's own
         """Return the batch of some rows, on the device."""
-        evaluator = self.evaluator
-        return evaluator.protocol.collate(train, rows.tolist(), evaluator.tokenizer, evaluator.device)
+        return self.protocol.collate(train, rows.tolist(), self.evaluator.tokenizer, self.evaluator.device)
 
     def loss(self, batch: Any) -> Tensor:  # Any: as above
         """Return the mean loss of a batch."""
-        with autocast(self.evaluator.device, self.evaluator.dtype):
-            return self.evaluator.protocol.loss(self.model, batch, self.card)
+        with self.evaluator.autocast():
+            return self.protocol.loss(self.model, batch)
 
     def _check(self, losses: list[Tensor], step: int, total_steps: int, epoch: int) -> float:
         mean = float(torch.stack(losses).mean())
@@ -141,8 +144,8 @@ class Trainer:
 
     def _validate(self, validation: Examples, epoch: int, train_loss: float | None, fitted: Fitted) -> EpochMetrics:
         started = time.perf_counter()
-        predicted = self.evaluator.predict(self.model, validation, self.card)
-        if not math.isfinite(predicted.loss):
+        predicted = self.evaluator.predict(self.model, self.protocol, validation)
+        if predicted.loss is not None and not math.isfinite(predicted.loss):
             raise Diverged(
                 f"the validation loss became {predicted.loss} after epoch {epoch}; lower lr ({self.training.lr:g})"
             )
@@ -150,7 +153,7 @@ class Trainer:
             epoch=epoch,
             train_loss=train_loss,
             validation_loss=predicted.loss,
-            metrics=metrics(self.card, predicted.values, validation.labels),
+            metrics=measure(self.protocol.card, predicted.values, validation.references).metrics,
             selectable=self.method.selectable(fitted.steps),
         )
         fitted.validation.append(outcome)
@@ -158,11 +161,14 @@ class Trainer:
         return outcome
 
     def _rank(self, outcome: EpochMetrics) -> tuple[float, float]:
-        """Return what the best epoch is the largest of: the headline metric, then the smaller loss."""
-        metric = outcome.metrics[self.card.metric.name]
-        sign = 1 if self.card.metric.higher_is_better else -1
-        loss = outcome.validation_loss
-        return -math.inf if metric is None else sign * metric, -math.inf if loss is None else -loss
+        """Return what the best epoch is the largest of: the headline metric, then the smaller loss; or that alone."""
+        facts = self.protocol.card.metric
+        metric = outcome.metrics[facts.name]
+        sign = 1 if facts.higher_is_better else -1
+        loss = -math.inf if outcome.validation_loss is None else -outcome.validation_loss
+        if self.training.select == "loss":
+            return loss, 0.0
+        return -math.inf if metric is None else sign * metric, loss
 
     def _untrained(self, validation: Examples) -> Fitted:
         fitted = Fitted(state={})
@@ -189,8 +195,8 @@ class _TrainingSamples:
         return self.trainer.loss(batch)
 
     def log_likelihoods(self, batch: Any) -> Tensor:
-        with autocast(self.trainer.evaluator.device, self.trainer.evaluator.dtype):
-            return self.trainer.evaluator.protocol.log_likelihoods(self.trainer.model, batch, self.trainer.card)
+        with self.trainer.evaluator.autocast():
+            return self.trainer.protocol.log_likelihoods(self.trainer.model, batch)
 
 
 def training_batches(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 
 import torch
 
-from harness import data, registry
+from harness import registry
+from harness import splits as dividing
 from harness.backbone import Backbone, BackboneFiles
 from harness.data import DataSource
 from harness.errors import NotApplicable
 from harness.method import Method, Plan
-from harness.protocol import load_protocol
+from harness.protocol import Protocol, meet
 from harness.random import Streams
 from harness.spec import Spec
 from harness.targets import backbone_parameters, resolve
@@ -25,7 +27,7 @@ def applicable(spec: Spec, files: BackboneFiles) -> None:
         NotApplicable: with the reason.
         ValueError: for values that the method refuses, by name.
     """
-    model, head = _shapes(files, spec.protocol, spec.train)
+    model, head = _shapes(files, spec.protocol, spec.train, json.dumps(spec.options, sort_keys=True))
     for name in spec.score:
         hidden = registry.load_task(name).card.hidden_labels
         if hidden and spec.purpose == "final":
@@ -55,11 +57,16 @@ def attach(spec: Spec, backbone: Backbone, num_rows: int) -> tuple[Method, Plan]
     return method, plan
 
 
-def splits(spec: Spec, source: DataSource) -> data.Splits:
+def protocol_of(spec: Spec, task: str | None = None) -> Protocol:
+    """Return the spec's trained task, or another, met through its protocol."""
+    return meet(spec.protocol, registry.load_task(task or spec.train, spec.protocol).card, spec.options)
+
+
+def splits(spec: Spec, source: DataSource) -> dividing.Splits:
     """Divide the raw rows as the spec says; a trial's test rows are sealed."""
-    return data.split(
-        registry.load_task(spec.train),
-        [registry.load_task(name) for name in spec.score],
+    return dividing.split(
+        registry.load_task(spec.train, spec.protocol),
+        [registry.load_task(name, spec.protocol) for name in spec.score],
         source,
         policy=spec.policy,
         sizes=spec.sizes,
@@ -78,8 +85,9 @@ def max_length(spec: Spec, backbone: Backbone) -> int:
 
 
 @cache
-def _shapes(files: BackboneFiles, protocol: str, train: str) -> tuple[torch.nn.Module, frozenset[str]]:
-    return load_protocol(protocol).build(files, registry.load_task(train).card, meta=True)
+def _shapes(files: BackboneFiles, protocol: str, train: str, options: str) -> tuple[torch.nn.Module, frozenset[str]]:
+    card = registry.load_task(train, protocol).card
+    return meet(protocol, card, json.loads(options)).build(files, meta=True)
 
 
 def _configured(

@@ -3,56 +3,53 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from harness.metric import METRICS
-from harness.protocol import Examples, Protocol
+from harness import metric
+from harness.errors import MissingPrerequisite
+from harness.protocol import Examples, Predictions, Protocol
 from harness.record import TaskScore
 from harness.task import TaskCard
-from tasks.metrics.module import load as load_metric
 
 EVALUATION_BATCH = 64
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """What a model says of every row of a part, in the rows' own order."""
-
-    values: NDArray[np.float64]
-    loss: float
-
-
-@dataclass(frozen=True)
 class Evaluator:
-    """Everything the evaluation loop needs beside the model."""
+    """Everything the evaluation loop needs beside the model; what protocols see of it is ``Evaluation``."""
 
-    protocol: Protocol
     tokenizer: Any  # Any: a transformers tokenizer or image processor
     device: torch.device
     dtype: torch.dtype
 
     @torch.no_grad()
-    def predict(self, model: torch.nn.Module, examples: Examples, card: TaskCard) -> Predictions:
-        """Run ``model`` over ``examples`` in evaluation mode; its mode is put back afterwards."""
-        training = model.training
+    def predict(self, model: torch.nn.Module, protocol: Protocol, examples: Examples) -> Predictions:
+        """Run ``model`` over ``examples`` in evaluation mode; its mode is put back afterwards, module by module."""
+        modes = {module: module.training for module in model.modules()}
         model.eval()
-        values, total = np.zeros(len(examples)), 0.0
+        try:
+            return protocol.predict(model, examples, self)
+        finally:
+            for module, training in modes.items():
+                module.training = training
+
+    def batches(self, protocol: Protocol, examples: Examples) -> Iterator[tuple[list[int], Any]]:
+        """Yield the rows and the collated batch of each step, longest inputs first (Any: the protocol's own)."""
         for rows in evaluation_batches(examples.lengths):
-            batch = self.protocol.collate(examples, rows, self.tokenizer, self.device)
-            with autocast(self.device, self.dtype):
-                predicted, loss = self.protocol.predict(model, batch, card)
-            values[rows] = predicted.cpu().numpy()
-            total += float(loss) * len(rows)
-        model.train(training)
-        return Predictions(values, total / len(examples))
+            yield rows, protocol.collate(examples, rows, self.tokenizer, self.device)
+
+    def autocast(self) -> torch.autocast:
+        """Return the context that every forward pass runs in."""
+        return autocast(self.device, self.dtype)
 
 
 def evaluation_batches(lengths: NDArray[np.int64]) -> Iterator[list[int]]:
@@ -67,55 +64,79 @@ def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
 
-def metrics(
-    card: TaskCard, predictions: NDArray[np.float64], references: NDArray[np.float64]
-) -> dict[str, float | None]:
-    """Return every metric of a card, headline first; null where one is not defined on these rows."""
-    numbers = {}
+class Measured(NamedTuple):
+    """The numbers of a card's metrics on some items."""
+
+    metrics: dict[str, float | None]
+    """Headline first; null where one is not defined on these items, or cannot be computed here."""
+    statistics: dict[str, NDArray[np.float64]]
+    """The sufficient statistics of all metrics, one value per item."""
+    notes: tuple[str, ...] = ()
+    """Why a number is null, where a program is missing."""
+
+
+def measure(card: TaskCard, predictions: Sequence[Any], references: Sequence[Any]) -> Measured:
+    """Return every metric of a card (Any: numbers or texts, as the metrics expect)."""
+    found, statistics, notes = dict[str, float | None](), dict[str, NDArray[np.float64]](), []
     for name in (card.metric.name, *card.also):
-        result = load_metric(name).compute(predictions=predictions.tolist(), references=references.tolist())
-        number = float(result[name]) if result is not None else float("nan")
-        numbers[name] = number if math.isfinite(number) else None
-    return numbers
+        one = metric.find(name)
+        try:
+            rows: Mapping[str, NDArray[np.float64]] = one.rows(predictions, references)
+        except MissingPrerequisite as error:
+            found[name] = None
+            notes.append(f"{name} was not computed: {error}")
+            continue
+        number = one.score(rows)
+        found[name] = number if math.isfinite(number) else None
+        statistics |= rows
+    return Measured(found, statistics, tuple(notes))
 
 
 def score(
-    evaluator: Evaluator, model: torch.nn.Module, examples: Examples, card: TaskCard
-) -> tuple[TaskScore, pa.Table]:
+    evaluator: Evaluator, model: torch.nn.Module, protocol: Protocol, examples: Examples
+) -> tuple[TaskScore, pa.Table, tuple[str, ...]]:
     """Score one task's test rows.
 
     Returns:
-        The block for the record, and the item table: ``task``, ``item_id``, ``cluster_id``, ``prediction``, and one
-        float64 column per sufficient statistic of the card's metrics.
+        The block for the record; the item table with ``task``, ``item_id``, ``cluster_id``, ``prediction``, and one
+        float64 column per sufficient statistic of the card's metrics; and notes for the record.
     """
-    predicted = evaluator.predict(model, examples, card)
-    names = (card.metric.name, *card.also)
-    statistics: dict[str, NDArray[np.float64]] = {}
-    for name in names:
-        statistics |= METRICS[name].rows(predicted.values, examples.labels)
+    card = protocol.card
+    predicted = evaluator.predict(model, protocol, examples)
+    measured = measure(card, predicted.values, examples.references)
     items = pa.table(
         {
-            "task": [card.name] * len(examples),
+            "task": [card.name] * len(examples.item_ids),
             "item_id": list(examples.item_ids),
-            "cluster_id": list(examples.item_ids),
-            "prediction": predicted.values,
-            **statistics,
+            "cluster_id": list(examples.cluster_ids),
+            "prediction": _storable(predicted.values if predicted.shown is None else predicted.shown),
+            **measured.statistics,
         }
     )
     block = TaskScore(
         task=card.name,
         split="evaluation",
-        num_items=len(examples),
-        metrics=metrics(card, predicted.values, examples.labels),
+        num_items=len(examples.item_ids),
+        metrics=measured.metrics,
         headline=card.metric.name,
         truncated=examples.truncated,
         items_digest=items_digest(examples),
     )
-    return block, items
+    return block, items, (*predicted.notes, *measured.notes)
 
 
 def items_digest(examples: Examples) -> str:
     """Return the digest of item ids and references in order."""
     digest = hashlib.sha256("\n".join(examples.item_ids).encode())
-    digest.update(np.ascontiguousarray(examples.labels, dtype="<f8").tobytes())
+    if isinstance(examples.references, np.ndarray):
+        digest.update(np.ascontiguousarray(examples.references, dtype="<f8").tobytes())
+    else:
+        digest.update(json.dumps(list(examples.references), sort_keys=True, default=str).encode())
     return digest.hexdigest()
+
+
+def _storable(values: Sequence[Any]) -> list[float] | list[str]:
+    """Return predictions as one column's values: numbers, or texts (JSON for what is neither)."""
+    if all(isinstance(value, int | float | np.number) for value in values):
+        return [float(value) for value in values]
+    return [value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str) for value in values]

@@ -220,10 +220,8 @@ def _from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
 
 
 def _check_data(specs: Sequence[Spec], source: DataSource) -> None:
-    for train in {spec.train for spec in specs}:
-        source.check(registry.load_task(train), "train")
-    for name in {name for spec in specs for name in spec.score}:
-        source.check(registry.load_task(name), "evaluation")
+    for name, split in sorted({read for spec in specs for read in provenance.splits_read(spec)}):
+        source.check(registry.load_task(name), split)
 
 
 def _check_hub(specs: Sequence[Spec], source: DataSource) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from harness import registry
 from harness.backbone import Backbone, BackboneFiles, locate
-from harness.data import DataSource, Part
+from harness.data import DataSource
 from harness.protocol import Examples, Protocol
 from harness.spec import Spec
+from harness.splits import Part
 from runners.prepare import frozen_dtype, max_length
 
 KEPT_BACKBONES = 2
@@ -32,13 +32,12 @@ class Warm:
 
     def backbone(self, spec: Spec, protocol: Protocol) -> tuple[str, Backbone]:
         """Return a loaded backbone with a head for the spec's task, and its key."""
-        files, card = self.locate(spec.backbone), registry.load_task(spec.train).card
-        shape = f"regression{card.label_range}" if card.label_range else str(len(card.labels))
-        key = f"{files.digest}/{spec.protocol}/{shape}/{frozen_dtype(spec, self.device)}"
+        files = self.locate(spec.backbone)
+        key = f"{files.digest}/{spec.protocol}/{protocol.head_key()}/{frozen_dtype(spec, self.device)}"
         if key not in self.backbones:
             while len(self.backbones) >= KEPT_BACKBONES:
                 del self.backbones[next(iter(self.backbones))]
-            loaded = protocol.load(files, card)
+            loaded = protocol.load(files)
             loaded.place(self.device, frozen_dtype(spec, self.device))
             self.backbones[key] = loaded
         return key, self.backbones[key]
@@ -49,7 +48,8 @@ class Warm:
             part.raw()  # raises: a cache must not unseal what a trial may not read
         length = max_length(spec, backbone)
         task = f"{part.task.card.name}@{part.task.card.version}"
-        key = f"{task}/{part.key()}/{backbone.files.digest}/{spec.protocol}/{length}"
+        options = protocol.options.model_dump_json()
+        key = f"{task}/{part.key()}/{backbone.files.digest}/{spec.protocol}/{options}/{length}"
         if key not in self.examples:
             self.examples[key] = protocol.encode(part, backbone.tokenizer, length)
         return self.examples[key]

@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.errors import UnknownName
-from harness.metric import METRICS
+from harness.metric import find
 
 if TYPE_CHECKING:
     import evaluate
@@ -26,13 +25,10 @@ def load(name: str) -> evaluate.Metric:
     Raises:
         UnknownName: if ``harness.metric`` has no such metric.
     """
-    if name not in METRICS:
-        raise UnknownName("metric", name, METRICS)
+    metric = find(name)
     # Takes seconds and loads torch, so that it happens only for those who use the interface.
     import datasets
     import evaluate
-
-    metric = METRICS[name]
 
     class Module(evaluate.Metric):
         def _info(self) -> evaluate.MetricInfo:
