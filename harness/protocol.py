@@ -76,8 +76,15 @@ class Predictions:
 class Evaluation(Structural):
     """What the evaluation loop gives a protocol beside the model."""
 
-    tokenizer: Any  # Any: a transformers tokenizer or image processor
-    device: torch.device
+    @property
+    def tokenizer(self) -> Any:  # Any: a transformers tokenizer or image processor
+        """Return what encodes the backbone's inputs."""
+        ...
+
+    @property
+    def device(self) -> torch.device:
+        """Return where the model is."""
+        ...
 
     def batches(self, protocol: Protocol, examples: Examples) -> Iterator[tuple[list[int], Any]]:
         """Yield the rows and the collated batch of each step, longest inputs first."""

@@ -73,7 +73,7 @@ class Training(Values):
     deterministic: bool = Field(default=False, description="deterministic GPU kernels (the CPU always is)")
     select: Literal["metric", "loss"] = Field(
         default="metric",
-        description="what the best epoch is chosen by: the headline metric, or the validation loss alone",
+        description="what the best epoch is chosen by: the headline metric, or the validation loss",
     )
 
 

@@ -3,10 +3,10 @@
 ``held_out``      validation is the official validation split where the card names one, else a seeded 10 % of train (at
                   most 1,000 rows); test is the labelled evaluation split.
 ``as_published``  all of train is trained on, and the evaluation split both selects and is reported.
-``subsampled``    the random-masking paper's: 1,000 rows to train on and 500 to validate on from one draw of train, 1,000
-                  test rows from the evaluation split; a card may prescribe other sizes.
-``final_on_all``  VTAB-1K's: trials train on train and validate on the official validation split, finals train on both and
-                  take the last epoch.
+``subsampled``    the random-masking paper's: 1,000 rows to train on and 500 to validate on from one draw of train,
+                  1,000 test rows from the evaluation split; a card may prescribe other sizes.
+``final_on_all``  VTAB-1K's: trials train on train and validate on the official validation split, finals train on both
+                  and take the last epoch.
 
 Every subsample is a seeded draw, and a smaller size takes a subset of a larger one. Rows that a card's ``cluster``
 column binds together stay together, except under ``subsampled``, which draws rows as the paper did.
@@ -43,7 +43,7 @@ class SealedSplit(RuntimeError):
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one role in a run: raw splits one after the other and the chosen indices, read when first asked for."""
+    """The rows of one role in a run: a raw split, or two, and the chosen indices; read when first asked for."""
 
     task: Task
     split: Split
@@ -230,8 +230,8 @@ def _subsampled(of: _Division) -> tuple[Part, Part | None]:
     order = of.order(whole, "subsampled", by_cluster=False)[: train + validation]
     if len(order) <= validation:
         raise MissingPrerequisite(
-            f"{of.trained.card.name} has {len(order)} training rows, and {validation} of them to validate on leave none "
-            f"to train on; lower sizes.validation"
+            f"{of.trained.card.name} has {len(order)} training rows, and {validation} of them to validate on leave "
+            f"none to train on; lower sizes.validation"
         )
     cut = len(order) - validation
     return _part(whole, order[:cut]), _part(whole, order[cut:])
@@ -278,8 +278,9 @@ def split(
     by_cluster = policy != "subsampled"
     tests = {}
     for task in scored:
-        usual = {**SUBSAMPLED, **task.card.policy_sizes.get(policy, {})}["test"] if policy == "subsampled" else None
-        size = of.size("test", usual)
+        prescribed: dict[str, int] = {**(SUBSAMPLED if policy == "subsampled" else {})}
+        prescribed |= task.card.policy_sizes.get(policy, {})  # type: ignore[arg-type]  # its keys are of fewer words
+        size = of.size("test", prescribed.get("test"))
         tests[task.card.name] = of.test(task, size, sealed=sealed, by_cluster=by_cluster)
     return Splits(train, validation, tests)
 

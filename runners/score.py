@@ -128,15 +128,19 @@ def score(
 def items_digest(examples: Examples) -> str:
     """Return the digest of item ids and references in order."""
     digest = hashlib.sha256("\n".join(examples.item_ids).encode())
-    if isinstance(examples.references, np.ndarray):
-        digest.update(np.ascontiguousarray(examples.references, dtype="<f8").tobytes())
+    if _all_numbers(examples.references):
+        digest.update(np.asarray(examples.references, dtype="<f8").tobytes())
     else:
         digest.update(json.dumps(list(examples.references), sort_keys=True, default=str).encode())
     return digest.hexdigest()
 
 
+def _all_numbers(values: Sequence[Any]) -> bool:
+    return all(isinstance(value, int | float | np.number) for value in values)
+
+
 def _storable(values: Sequence[Any]) -> list[float] | list[str]:
     """Return predictions as one column's values: numbers, or texts (JSON for what is neither)."""
-    if all(isinstance(value, int | float | np.number) for value in values):
+    if _all_numbers(values):
         return [float(value) for value in values]
     return [value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str) for value in values]

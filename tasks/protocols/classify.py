@@ -71,7 +71,7 @@ class Classify(protocol.Protocol):
             np.array([len(one["input_ids"]) for one in inputs], dtype=np.int64),
             part.item_ids(),
             part.cluster_ids(),
-            labels,
+            labels.tolist(),
             sum(len(ids) > max_length for ids in full),
         )
 

@@ -11,7 +11,7 @@ import torch
 from harness import registry
 from harness.backbone import Backbone, load_tokenizer, locate, train_mode
 from harness.errors import MissingPrerequisite, UnknownName
-from harness.protocol import load_protocol
+from harness.protocol import meet
 from harness.tiny import ARCHITECTURES
 from tests.methods.attaching import TASK, backbone
 
@@ -27,7 +27,7 @@ def saved(folder: Path, architecture: str = "bert") -> Path:
 
 
 def load(reference: str) -> Backbone:
-    return load_protocol("classify").load(locate(reference), registry.load_task(TASK).card)
+    return meet("classify", registry.load_task(TASK).card).load(locate(reference))
 
 
 @pytest.mark.parametrize(

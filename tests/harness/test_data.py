@@ -14,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.data import DataSource, SealedSplit, Splits, split, worst_state
+from harness.data import DataSource, worst_state
 from harness.errors import MissingPrerequisite
 from harness.spec import Sizes
+from harness.splits import SealedSplit, Splits, split
 from harness.task import Split, Task, TaskCard
 
 FACTS: dict[str, Any] = {

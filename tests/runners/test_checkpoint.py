@@ -17,13 +17,12 @@ from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import UserError
 from harness.method import BUFFER
-from harness.protocol import load_protocol
 from harness.record import TRAINED_FILE
 from harness.spec import Spec
 from runners.attempt import TRAINED_FACTS_FILE
 from runners.checkpoint import BadCheckpoint, Checkpoint, Facts, TensorFacts, check, describe, load, put, save
 from runners.execute import Outcome
-from runners.prepare import attach, splits
+from runners.prepare import attach, protocol_of, splits
 from runners.score import Evaluator, score
 from tests.runners.specs import METHODS, fresh, generated_once, run, spec
 
@@ -66,7 +65,7 @@ def test_a_trained_part_loads_onto_a_fresh_backbone_with_equal_outputs(tmp_path:
     asked, outcome = saved(tmp_path, method)
     found, warm = load(tmp_path), fresh()
     check(found, asked, locate(asked.backbone))
-    protocol = load_protocol(asked.protocol)
+    protocol = protocol_of(asked)
     _, backbone = warm.backbone(asked, protocol)
     attached, plan = attach(asked, backbone, 48)
     put(found, attached)
@@ -162,7 +161,7 @@ def test_another_version_of_the_method_is_refused(part: tuple[Spec, Path]) -> No
 def test_other_values_of_the_method_are_refused_by_name(part: tuple[Spec, Path]) -> None:
     asked, folder = part
     smaller = asked.model_copy(update={"budget": None, "values": {"count": 7}})
-    _, backbone = fresh().backbone(smaller, load_protocol(asked.protocol))
+    _, backbone = fresh().backbone(smaller, protocol_of(smaller))
     attached, _ = attach(smaller, backbone, 48)
     with pytest.raises(BadCheckpoint, match="with count 3174; count 7 came"):
         put(load(folder), attached)
@@ -170,7 +169,7 @@ def test_other_values_of_the_method_are_refused_by_name(part: tuple[Spec, Path])
 
 def test_tensors_of_other_shapes_are_refused(part: tuple[Spec, Path]) -> None:
     asked, folder = part
-    _, backbone = fresh().backbone(asked, load_protocol(asked.protocol))
+    _, backbone = fresh().backbone(asked, protocol_of(asked))
     attached, _ = attach(asked, backbone, 48)
     found = load(folder)
     wrong = {**found.state, "classifier.weight": torch.zeros(3, 32)}
@@ -235,7 +234,7 @@ def test_facts_name_neither_folders_of_this_machine_nor_secrets(
     monkeypatch.setenv("MY_API_TOKEN", "Kq7vXw2LmZ94Tt0B")
     asked = spec("bitfit")
     warm = fresh()
-    _, backbone = warm.backbone(asked, load_protocol(asked.protocol))
+    _, backbone = warm.backbone(asked, protocol_of(asked))
     method, plan = attach(asked, backbone, 48)
     elsewhere = asked.model_copy(update={"backbone": f"path:{tmp_path}/Kq7vXw2LmZ94Tt0B/model"})
     facts = describe(elsewhere, method, plan, "digest", method.state())

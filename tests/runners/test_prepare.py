@@ -9,7 +9,6 @@ import torch
 
 from harness.backbone import locate
 from harness.errors import NotApplicable
-from harness.protocol import load_protocol
 from runners import prepare
 from runners.prepare import applicable
 from tests.runners.specs import METHODS, fresh, generated_once, run, spec
@@ -20,7 +19,7 @@ rows = generated_once
 def test_texts_are_cut_at_what_the_backbone_has_positions_for() -> None:
     for backbone, allowed in (("tiny:bert", 160), ("tiny:roberta", 159), ("tiny:opt", 160)):
         asked = spec("base", backbone, training={"max_length": 400})
-        _, loaded = fresh().backbone(asked, load_protocol("classify"))
+        _, loaded = fresh().backbone(asked, prepare.protocol_of(asked))
         assert prepare.max_length(asked, loaded) == allowed
         ids = torch.full((1, allowed), 7)
         loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from harness.data import SealedSplit
-from harness.protocol import load_protocol
+from harness.splits import SealedSplit
 from runners import prepare
+from runners.prepare import protocol_of
 from tests.runners.specs import TASK, fresh, generated_once, run, spec
 
 rows = generated_once
@@ -15,7 +15,7 @@ rows = generated_once
 def test_rows_cached_by_a_final_stay_sealed_for_a_trial() -> None:
     warm, asked = fresh(), spec("base", sizes={"train": 48})
     run(asked, warm)
-    protocol = load_protocol("classify")
+    protocol = protocol_of(asked)
     _, backbone = warm.backbone(asked, protocol)
     sealed = prepare.splits(asked.model_copy(update={"purpose": "trial"}), warm.source).tests[TASK]
     opened = prepare.splits(asked, warm.source).tests[TASK]
@@ -34,6 +34,6 @@ def test_a_backbone_and_its_rows_are_loaded_once() -> None:
 
 
 def test_the_last_few_backbones_are_kept() -> None:
-    warm, protocol = fresh(), load_protocol("classify")
+    warm, protocol = fresh(), protocol_of(spec("base"))
     keys = [warm.backbone(spec("base", f"tiny:{name}"), protocol)[0] for name in ("bert", "gpt2", "opt")]
     assert list(warm.backbones) == keys[1:]

@@ -8,13 +8,12 @@ import numpy as np
 import torch
 
 from harness.method import Method
-from harness.protocol import load_protocol
+from harness.protocol import Examples, meet
 from harness.random import Streams
 from harness.spec import Training
 from harness.task import TaskCard
 from runners.fit import Trainer
 from runners.score import Evaluator
-from tasks.protocols.classify import Examples
 from tests.methods.attaching import Attached, attach, backbone
 
 CARD = TaskCard.model_validate(
@@ -44,16 +43,16 @@ def examples(count: int, seed: int = 0, offset: int = 0) -> Examples:
     inputs = []
     for label in labels:
         ids = [1, 100 + int(label), *draw.integers(5, 90, draw.integers(0, 17)).tolist(), 2]
-        inputs.append({"input_ids": ids, "attention_mask": [1] * len(ids)})
+        inputs.append({"input_ids": ids, "attention_mask": [1] * len(ids), "labels": float(label)})
     lengths = np.array([len(one["input_ids"]) for one in inputs], dtype=np.int64)
     names = tuple(f"train:{row + offset}" for row in range(count))
-    return Examples(tuple(inputs), labels.astype(np.float64), names, lengths, 0)
+    return Examples(tuple(inputs), lengths, names, names, labels.astype(np.float64).tolist())
 
 
 def trainer(started: Attached, card: TaskCard = CARD, method: Method | None = None, **training: Any) -> Trainer:
-    evaluator = Evaluator(load_protocol("classify"), started.backbone.tokenizer, torch.device("cpu"), torch.float32)
+    evaluator = Evaluator(started.backbone.tokenizer, torch.device("cpu"), torch.float32)
     values = Training.model_validate({"epochs": 2, "batch_size": 8, "lr": 1e-3, **training})
-    return Trainer(started.model, method or started.method, card, evaluator, values, Streams(0))
+    return Trainer(started.model, method or started.method, meet("classify", card), evaluator, values, Streams(0))
 
 
 def started(method: str = "full", architecture: str = "bert", seed: int = 0, **values: Any) -> Attached:

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from transformers import BertTokenizer
 
 from harness.backbone import load_tokenizer, locate
-from harness.data import DataSource, Part
+from harness.data import DataSource
 from harness.errors import MissingPrerequisite, NotApplicable
+from harness.protocol import Examples, meet
+from harness.splits import Part
 from harness.task import Split, Task, TaskCard
-from tasks.protocols import classify
 
 CPU = torch.device("cpu")
 FACTS: dict[str, Any] = {
@@ -55,15 +56,20 @@ def part(facts: dict[str, Any], rows: dict[str, list[Any]], indices: list[int] |
     return Part(Rows(facts, rows), "train", DataSource(), chosen)
 
 
-def card(facts: dict[str, Any]) -> TaskCard:
-    return TaskCard.model_validate(FACTS | facts)
+def met(facts: dict[str, Any]) -> Any:  # Any: what classify has beyond the contract is tested too
+    return meet("classify", TaskCard.model_validate(FACTS | facts))
+
+
+def encode(facts: dict[str, Any], rows: Part, max_length: int, tokenizer: Any = TOKENIZER) -> Examples:
+    found: Examples = met(facts).encode(rows, tokenizer, max_length)
+    return found
 
 
 def test_rows_keep_their_order_labels_and_names() -> None:
     rows = {"s": ["abc", "d", "ef", "unused"], "y": [2, 0, 1, 0], "other": [None] * 4}
-    examples = classify.encode(part(CLASSES, rows, [0, 1, 2]), TOKENIZER, 16)
+    examples = encode(CLASSES, part(CLASSES, rows, [0, 1, 2]), 16)
     assert examples.item_ids == ("train:0", "train:1", "train:2")
-    assert examples.labels.tolist() == [2, 0, 1]
+    assert list(examples.references) == [2, 0, 1]
     assert examples.lengths.tolist() == [5, 3, 4]  # <s>, the bytes, </s>
     assert TOKENIZER.decode(examples.inputs[2]["input_ids"]) == "<s>ef</s>"
     assert (len(examples), examples.truncated) == (3, 0)
@@ -71,27 +77,27 @@ def test_rows_keep_their_order_labels_and_names() -> None:
 
 def test_texts_are_cut_the_longer_of_a_pair_first_and_counted() -> None:
     rows = {"s": ["a" * 30, "a", "abcd"], "t": ["bb", "bb", "c" * 30], "y": [0, 1, 2]}
-    examples = classify.encode(part(PAIRS, rows), TOKENIZER, 12)
+    examples = encode(PAIRS, part(PAIRS, rows), 12)
     texts = [TOKENIZER.decode(one["input_ids"]) for one in examples.inputs]
     assert texts == ["<s>aaaaaaa</s>bb</s>", "<s>a</s>bb</s>", "<s>abcd</s>ccccc</s>"]
     assert examples.truncated == 2
-    exact = classify.encode(part(CLASSES, {"s": ["a" * 10], "y": [0]}), TOKENIZER, 12)
+    exact = encode(CLASSES, part(CLASSES, {"s": ["a" * 10], "y": [0]}), 12)
     assert (exact.truncated, exact.lengths.tolist()) == (0, [12])
 
 
 def test_a_pair_tells_its_two_texts_apart_where_the_backbone_does(tmp_path: Any) -> None:
     (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b"]))
     tokenizer = BertTokenizer(str(tmp_path / "vocab.txt"))
-    examples = classify.encode(part(PAIRS, {"s": ["a a", "a"], "t": ["b", "b"], "y": [0, 1]}), tokenizer, 12)
-    batch = classify.collate(examples, [0, 1], tokenizer, CPU)
+    examples = encode(PAIRS, part(PAIRS, {"s": ["a a", "a"], "t": ["b", "b"], "y": [0, 1]}), 12, tokenizer)
+    batch = met(CLASSES).collate(examples, [0, 1], tokenizer, CPU)
     assert batch["token_type_ids"].tolist() == [[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 0]]
 
 
 @given(texts=st.lists(st.text("xyz ", max_size=20), min_size=1, max_size=6), data=st.data())
 def test_a_batch_is_padded_to_its_longest_row_and_masks_the_padding(texts: list[str], data: st.DataObject) -> None:
-    examples = classify.encode(part(CLASSES, {"s": texts, "y": [0] * len(texts)}), TOKENIZER, 16)
+    examples = encode(CLASSES, part(CLASSES, {"s": texts, "y": [0] * len(texts)}), 16)
     chosen = data.draw(st.lists(st.sampled_from(range(len(texts))), min_size=1))
-    batch = classify.collate(examples, chosen, TOKENIZER, CPU)
+    batch = met(CLASSES).collate(examples, chosen, TOKENIZER, CPU)
     assert batch["input_ids"].shape == (len(chosen), examples.lengths[chosen].max())
     assert batch["attention_mask"].sum(dim=1).tolist() == examples.lengths[chosen].tolist()
     for row, ids, mask in zip(chosen, batch["input_ids"], batch["attention_mask"], strict=True):
@@ -116,20 +122,20 @@ def test_rows_that_do_not_fit_the_card_are_refused(
     facts: dict[str, Any], rows: dict[str, list[Any]], message: str
 ) -> None:
     with pytest.raises(MissingPrerequisite, match=message):
-        classify.encode(part(facts, rows), TOKENIZER, 16)
+        encode(facts, part(facts, rows), 16)
 
 
 def test_the_limits_of_a_range_belong_to_it() -> None:
-    examples = classify.encode(part(REGRESSION, {"s": ["x", "y"], "y": [0.0, 5.0]}), TOKENIZER, 16)
-    assert examples.labels.tolist() == [0.0, 5.0]
+    examples = encode(REGRESSION, part(REGRESSION, {"s": ["x", "y"], "y": [0.0, 5.0]}), 16)
+    assert list(examples.references) == [0.0, 5.0]
 
 
 def test_the_loss_is_cross_entropy_or_squared_error_by_hand() -> None:
     logits = torch.tensor([[math.log(2.0), 0.0, 0.0], [0.0, 0.0, math.log(6.0)]])
     expected = (math.log(4 / 2) + math.log(8 / 6)) / 2
     labels = torch.tensor([0.0, 2.0], dtype=torch.float64)
-    assert classify.loss_of(logits, labels, card(CLASSES)).item() == pytest.approx(expected)
-    assert classify.loss_of(torch.tensor([[1.0], [4.0]]), labels, card(REGRESSION)).item() == pytest.approx(2.5)
+    assert met(CLASSES).loss_of(logits, labels).item() == pytest.approx(expected)
+    assert met(REGRESSION).loss_of(torch.tensor([[1.0], [4.0]]), labels).item() == pytest.approx(2.5)
 
 
 class Fixed(torch.nn.Module):
@@ -145,34 +151,34 @@ class Fixed(torch.nn.Module):
 
 def test_predictions_are_the_largest_class_or_the_clipped_value() -> None:
     batch = {"input_ids": torch.zeros(3, 1), "labels": torch.tensor([0.0, 2.0, 1.0], dtype=torch.float64)}
-    values, _ = classify.predict(Fixed([[3, 1, 2], [0, 1, 2], [0, 1, 0]]), batch, card(CLASSES))
-    assert values.tolist() == [0, 2, 1]
-    values, loss = classify.predict(Fixed([[-1.0], [2.5], [7.0]]), batch, card(REGRESSION))
-    assert values.tolist() == [0.0, 2.5, 5.0]
+    values, _ = met(CLASSES).outputs(Fixed([[3, 1, 2], [0, 1, 2], [0, 1, 0]]), batch)
+    assert list(values) == [0, 2, 1]
+    values, loss = met(REGRESSION).outputs(Fixed([[-1.0], [2.5], [7.0]]), batch)
+    assert list(values) == [0.0, 2.5, 5.0]
     assert loss.item() == pytest.approx((1 + 0.25 + 36) / 3), "the loss is that of what the model said, not clipped"
     assert loss.dtype == torch.float32
 
 
 def test_the_head_has_the_shape_of_the_task() -> None:
     for facts, outputs in ((CLASSES, 3), (REGRESSION, 1)):
-        model, head = classify.build(locate("tiny:bert"), card(facts), meta=True)
+        model, head = met(facts).build(locate("tiny:bert"), meta=True)
         assert model.get_parameter("classifier.weight").shape == (outputs, 32)
         assert head == {"classifier.weight", "classifier.bias"}
 
 
 def test_a_backbone_that_reads_no_text_does_not_apply() -> None:
     with pytest.raises(NotApplicable, match="needs a backbone that reads text; vision came"):
-        classify.build(locate("tiny:vit"), card(CLASSES))
+        met(CLASSES).build(locate("tiny:vit"))
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama", "opt"])
 def test_a_decoder_predicts_from_its_last_token_whatever_the_padding(architecture: str) -> None:
-    loaded = classify.load(locate(f"tiny:{architecture}"), card(CLASSES))
+    loaded = met(CLASSES).load(locate(f"tiny:{architecture}"))
     loaded.model.eval()
-    examples = classify.encode(part(CLASSES, {"s": ["abc", "abcdefghijkl"], "y": [0, 1]}), loaded.tokenizer, 16)
+    examples = encode(CLASSES, part(CLASSES, {"s": ["abc", "abcdefghijkl"], "y": [0, 1]}), 16, loaded.tokenizer)
     outputs = []
     for rows in ([0], [0, 1]):
-        batch = classify.collate(examples, rows, loaded.tokenizer, CPU)
+        batch = met(CLASSES).collate(examples, rows, loaded.tokenizer, CPU)
         batch.pop("labels")
         with torch.no_grad():
             outputs.append(loaded.model(**batch).logits[0])
@@ -182,17 +188,17 @@ def test_a_decoder_predicts_from_its_last_token_whatever_the_padding(architectur
 def test_log_likelihoods_are_the_log_softmax_of_every_label_and_sum_to_one() -> None:
     logits = [[3.0, 1.0, 2.0], [0.0, -80.0, 80.0]]
     batch = {"input_ids": torch.zeros(2, 1), "labels": torch.tensor([0.0, 2.0], dtype=torch.float64)}
-    found = classify.log_likelihoods(Fixed(logits), batch, card(CLASSES))
+    found = met(CLASSES).log_likelihoods(Fixed(logits), batch)
     exact = torch.tensor(logits, dtype=torch.float64)
     exact = exact - exact.exp().sum(dim=1, keepdim=True).log()
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.double(), exact, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(found.exp().sum(dim=1), torch.ones(2))
     true = found.gather(1, batch["labels"].long()[:, None]).mean()
-    torch.testing.assert_close(-true, classify.loss(Fixed(logits), batch, card(CLASSES)))
+    torch.testing.assert_close(-true, met(CLASSES).loss(Fixed(logits), batch))
 
 
 def test_a_regression_has_no_outcomes_to_list() -> None:
     batch = {"input_ids": torch.zeros(1, 1), "labels": torch.tensor([1.0], dtype=torch.float64)}
     with pytest.raises(NotApplicable, match="toy/rows is a regression: its outcomes cannot be listed"):
-        classify.log_likelihoods(Fixed([[1.0]]), batch, card(REGRESSION))
+        met(REGRESSION).log_likelihoods(Fixed([[1.0]]), batch)
