@@ -61,7 +61,10 @@ class Metric:
             )
         if not len(predictions):
             raise ValueError(f"{self.name}: there are no items to score")
-        return self.columns(predictions, references)
+        try:
+            return self.columns(predictions, references)
+        except ValueError as error:
+            raise ValueError(f"{self.name}: {error}") from error
 
     def score(self, rows: Rows, weights: Column | None = None) -> float:
         """Return the number for rows, each counted ``weights`` times (once by default); NaN where it is undefined."""
