@@ -57,7 +57,7 @@ class Metric:
         """
         if len(predictions) != len(references):
             raise ValueError(
-                f"{self.name}: {len(predictions)} predictions and {len(references)} references must be equally many"
+                f"{self.name}: {len(predictions)} predictions and {len(references)} references must be equally long"
             )
         if not len(predictions):
             raise ValueError(f"{self.name}: there are no items to score")

@@ -220,7 +220,7 @@ def _from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
 
 
 def _check_data(specs: Sequence[Spec], source: DataSource) -> None:
-    for name, split in sorted({read for spec in specs for read in provenance.splits_read(spec)}):
+    for name, split in dict.fromkeys(read for spec in specs for read in provenance.splits_read(spec)):
         source.check(registry.load_task(name), split)
 
 

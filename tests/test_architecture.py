@@ -15,7 +15,7 @@ import pytest
 
 from harness import registry
 from harness.method import MethodCard
-from harness.metric import METRICS
+from harness.metric import find
 from harness.registry import PACKAGES, ROOT
 from harness.spec import TARGETS
 from harness.task import TaskCard
@@ -164,10 +164,13 @@ def test_every_task_card_is_valid_and_its_metric_known() -> None:
     for entry in entries:
         assert entry.error is None
         card = TaskCard.model_validate(entry.card)
-        assert card.name.partition("/")[0] == entry.path.stem
-        assert card.metric.name in METRICS
-        assert set(card.also) <= METRICS.keys()
-        assert set(card.sizes) == set(card.source.splits) or not card.source.hub or card.score_only_with
+        family = card.name.partition("/")[0]
+        assert entry.path.stem == family or entry.path.stem.startswith(f"{family}_")
+        for protocol in card.protocols:
+            met = card.through(protocol)
+            assert all(find(name) for name in (met.metric.name, *met.also))
+        counted = set(card.source.splits) - {"hidden", "fewshot"}
+        assert set(card.sizes) - {"hidden", "fewshot"} == counted or not card.source.hub or card.score_only_with
         assert card.score_only_with is None or card.score_only_with in registry.tasks()
         assert all((ROOT / "tasks" / "protocols" / f"{name}.py").is_file() for name in card.protocols)
         assert card.url.startswith("https://") or not card.source.hub

@@ -177,7 +177,7 @@ def test_lists_and_arrays_of_any_number_type_give_equal_rows(name: str) -> None:
 @pytest.mark.parametrize(
     ("predicted", "actual", "message"),
     [
-        ([1.0, 0.0], [1.0], r"\(2,\) and references \(1,\) must be equally long"),
+        ([1.0, 0.0], [1.0], "2 predictions and 1 references must be equally long"),
         ([[1.0], [0.0]], [[1.0], [0.0]], r"\(2, 1\).* must be equally long lists"),
         ([], [], "no items to score"),
         ([1.0, float("nan")], [1.0, 0.0], "must be finite"),

@@ -210,7 +210,7 @@ def test_a_plugin_that_does_not_import_is_named(site: Path, text: str) -> None:
 
 
 def test_a_wrong_task_card_is_named_when_it_is_used(site: Path) -> None:
-    text = FILES["their_plugin/tasks.py"].replace('"labels": ["odd", "even"],', "")
+    text = FILES["their_plugin/tasks.py"].replace('"labels": ["odd", "even"],', '"labels": "odd",')
     write_distribution(site, FILES | {"their_plugin/tasks.py": text})
     with pytest.raises(MissingPrerequisite, match="(?s)the card of task 'theirs/parity' in tasks.py is wrong.*labels"):
         registry.load_task("theirs/parity")

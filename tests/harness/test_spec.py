@@ -29,6 +29,7 @@ CHANGES: dict[str, Any] = {
     "train": "glue/cola",
     "score": ["glue/rte", "glue/wnli"],
     "protocol": "prompt",
+    "options": {"num_fewshot": 5},
     "policy": "as_published",
     "sizes": {"train": 5},
     "training": {"lr": 0.5},
@@ -51,6 +52,7 @@ TRAINING_CHANGES: dict[str, Any] = {
     "gradient_checkpointing": True,
     "dtype": "bfloat16",
     "deterministic": True,
+    "select": "loss",
 }
 
 

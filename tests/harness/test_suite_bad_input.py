@@ -63,7 +63,7 @@ def test_search_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
         ({"methods": [{"random_mask": {"budget": ["ladder", 0]}}]}, "budget 0 is out of range; .*, or the word ladder"),
         ({"tasks": []}, "tasks: .*name at least one"),
         ({"tasks": [{"score": ["glue/rte"]}]}, "'tasks.0.train' is missing"),
-        ({"policy": "heldout"}, "policy: .*'held_out' or 'as_published'"),
+        ({"policy": "heldout"}, "policy: .*'held_out', 'as_published', 'subsampled' or 'final_on_all'"),
         ({"keep": "everything"}, "keep: .*'none', 'final' or 'all'"),
         ({"name": "../elsewhere"}, "name: .*pattern"),
         ({"threads": 0}, "threads: .*greater"),

@@ -34,17 +34,31 @@ def test_a_card_is_read_and_cannot_be_changed() -> None:
         card.version = 2
 
 
-def test_a_card_has_either_classes_or_a_range() -> None:
+def test_a_card_has_classes_or_a_range_but_not_both() -> None:
     assert TaskCard.model_validate({**CARD, "labels": [], "label_range": [0, 5]}).label_range == (0, 5)
-    for wrong in ({"labels": []}, {"label_range": [0, 5]}):
-        with pytest.raises(ValidationError, match="card glue/rte: give either labels .* or label_range"):
-            TaskCard.model_validate({**CARD, **wrong})
+    with pytest.raises(ValidationError, match="card glue/rte: give either labels .* or label_range"):
+        TaskCard.model_validate({**CARD, "label_range": [0, 5]})
 
 
-@pytest.mark.parametrize("key", sorted(CARD.keys() - {"labels"}))
-def test_every_fact_is_needed_and_no_other_is_known(key: str) -> None:
+def test_a_card_says_what_differs_through_each_of_its_protocols() -> None:
+    other = {**CARD["metric"], "name": "f1"}
+    variants = {"prompt": {"columns": {}, "metric": other, "options": {"lm_eval": "rte"}}}
+    card = TaskCard.model_validate({**CARD, "protocols": ["classify", "prompt"], "variants": variants})
+    prompted, classified = card.through("prompt"), card.through("classify")
+    assert (prompted.metric.name, prompted.columns, prompted.options) == ("f1", {}, {"lm_eval": "rte"})
+    assert (classified.metric.name, classified.columns, classified.options) == ("accuracy", CARD["columns"], {})
+    with pytest.raises(ValidationError, match="a variant for 'span', which is not among its protocols"):
+        TaskCard.model_validate({**CARD, "variants": {"span": {}}})
+
+
+@pytest.mark.parametrize("key", sorted(CARD.keys() - {"labels", "columns"}))
+def test_every_fact_is_needed(key: str) -> None:
     with pytest.raises(ValidationError, match=key):
         TaskCard.model_validate({name: value for name, value in CARD.items() if name != key})
+
+
+@pytest.mark.parametrize("key", sorted(CARD))
+def test_no_other_fact_is_known(key: str) -> None:
     with pytest.raises(ValidationError, match=f"{key}_x"):
         TaskCard.model_validate({**CARD, f"{key}_x": 1})
 

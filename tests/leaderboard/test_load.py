@@ -124,5 +124,5 @@ def test_an_entry_needs_equal_items_of_all_seeds(tmp_path: Path) -> None:
     Made(seed=2, items={"glue/sst2": answers(19, 4)}).write(tmp_path)
     with pytest.raises(UnreadableRecord, match="scored different items; run them again on the same data"):
         read_entry(load_records([tmp_path]).runs, "glue/sst2", "accuracy")
-    with pytest.raises(UnreadableRecord, match="'bleu' is unknown"):
+    with pytest.raises(UnreadableRecord, match="unknown metric 'bleu'"):
         read_entry(runs, "glue/sst2", "bleu")

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.metric import METRICS
+from harness.protocol import meet
 from runners import score as scoring
-from runners.score import autocast, evaluation_batches, items_digest, metrics, score
+from runners.score import autocast, evaluation_batches, items_digest, measure, score
 from tests.runners.toy import CARD, examples, started, trainer
 
 ROWS = examples(100, seed=2)
+MET = meet("classify", CARD)
 
 
 @given(lengths=st.lists(st.integers(1, 300), min_size=1, max_size=400))
@@ -30,11 +32,11 @@ def test_every_row_is_evaluated_once_longest_first(lengths: list[int]) -> None:
 def test_predictions_come_in_the_rows_own_order_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     attached = started("base")
     evaluator = trainer(attached).evaluator
-    expected = evaluator.predict(attached.model, ROWS, CARD)
+    expected = evaluator.predict(attached.model, MET, ROWS)
     for size in (1, 7):
         monkeypatch.setattr(scoring, "EVALUATION_BATCH", size)
-        found = evaluator.predict(attached.model, ROWS, CARD)
-        assert found.values.tolist() == expected.values.tolist()
+        found = evaluator.predict(attached.model, MET, ROWS)
+        assert found.values == expected.values
         assert found.loss == pytest.approx(expected.loss, rel=1e-5)
 
 
@@ -43,7 +45,7 @@ def test_a_model_is_evaluated_without_dropout_and_put_back_into_its_mode(trainin
     attached = started("full")
     evaluator = trainer(attached).evaluator
     attached.model.train(training)
-    first, second = (evaluator.predict(attached.model, ROWS, CARD) for _ in range(2))
+    first, second = (evaluator.predict(attached.model, MET, ROWS) for _ in range(2))
     assert first.loss == second.loss
     assert attached.model.training == training
     assert all(parameter.grad is None for parameter in attached.model.parameters())
@@ -51,7 +53,8 @@ def test_a_model_is_evaluated_without_dropout_and_put_back_into_its_mode(trainin
 
 def test_the_items_are_enough_to_compute_the_metrics_again() -> None:
     attached = started("base")
-    block, items = score(trainer(attached).evaluator, attached.model, ROWS, CARD)
+    block, items, notes = score(trainer(attached).evaluator, attached.model, MET, ROWS)
+    assert notes == ()
     assert (block.task, block.split, block.num_items, block.headline) == ("toy/letters", "evaluation", 100, "accuracy")
     assert list(block.metrics) == ["accuracy", "f1"]
     table = items.to_pydict()
@@ -60,18 +63,18 @@ def test_the_items_are_enough_to_compute_the_metrics_again() -> None:
     for name, number in block.metrics.items():
         rows = {column: np.array(table[column]) for column in METRICS[name].statistics}
         assert METRICS[name].score(rows) == number
-    assert np.mean(np.array(table["prediction"]) == ROWS.labels) == block.metrics["accuracy"]
+    assert np.mean(np.array(table["prediction"]) == np.array(ROWS.references)) == block.metrics["accuracy"]
     assert not any("text" in column for column in items.column_names)
 
 
 def test_a_metric_that_is_not_defined_is_null() -> None:
     card = CARD.model_copy(update={"metric": CARD.metric.model_copy(update={"name": "pearson"}), "also": ("accuracy",)})
-    assert metrics(card, np.zeros(3), np.array([0.0, 1.0, 1.0])) == {"pearson": None, "accuracy": 1 / 3}
+    assert measure(card, [0, 0, 0], [0, 1, 1]).metrics == {"pearson": None, "accuracy": 1 / 3}
 
 
 def test_predictions_that_are_no_numbers_are_no_score() -> None:
     with pytest.raises(ValueError, match="must be finite"):
-        metrics(CARD, np.array([math.nan, 1.0]), np.array([0.0, 1.0]))
+        measure(CARD, [math.nan, 1.0], [0.0, 1.0])
 
 
 def test_equal_digests_mean_equal_items_and_references() -> None:
