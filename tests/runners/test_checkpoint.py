@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
-from harness import registry
 from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import UserError
@@ -76,8 +75,8 @@ def test_a_trained_part_loads_onto_a_fresh_backbone_with_equal_outputs(tmp_path:
         assert found.state[name].dtype == tensor.dtype, name
         assert torch.equal(found.state[name], tensor), name
     examples = warm.encoded(splits(asked, DataSource()).tests[asked.score[0]], protocol, backbone, asked)
-    evaluator = Evaluator(protocol, backbone.tokenizer, torch.device("cpu"), torch.float32)
-    block, items = score(evaluator, backbone.model, examples, registry.load_task(asked.score[0]).card)
+    evaluator = Evaluator(backbone.tokenizer, torch.device("cpu"), torch.float32)
+    block, items, _ = score(evaluator, backbone.model, protocol, examples)
     assert block == outcome.scores[0]
     assert outcome.items is not None
     assert items.to_pydict() == outcome.items.to_pydict()

@@ -37,12 +37,12 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Seen:
     """What the attached model was given and said while the run was scored."""
     outputs: Seen = []
 
-    def listening(evaluator: Any, model: Any, examples: Any, card: Any) -> Any:
-        batch = evaluator.protocol.collate(examples, range(len(examples)), evaluator.tokenizer, evaluator.device)
+    def listening(evaluator: Any, model: Any, protocol: Any, examples: Any) -> Any:
+        batch = protocol.collate(examples, range(len(examples)), evaluator.tokenizer, evaluator.device)
         del batch["labels"]
         with torch.no_grad(), autocast(evaluator.device, evaluator.dtype):
             outputs.append((batch, model.eval()(**batch).logits.float()))
-        return score(evaluator, model, examples, card)
+        return score(evaluator, model, protocol, examples)
 
     monkeypatch.setattr(runners.execute, "score", listening)
     return outputs

@@ -82,8 +82,19 @@ def test_the_model_is_left_in_the_state_that_was_chosen() -> None:
     fitted = job.fit(TRAIN, VALIDATION)
     assert same(attached.method.state(), fitted.state)
     assert fitted.best_epoch is not None
-    again = job.evaluator.predict(attached.model, VALIDATION, CARD)
+    again = job.evaluator.predict(attached.model, job.protocol, VALIDATION)
     assert again.loss == fitted.validation[fitted.best_epoch - 1].validation_loss
+
+
+def test_without_validation_rows_the_last_epoch_is_taken() -> None:
+    runs = []
+    for validation in (VALIDATION, None):
+        attached = started("random_mask")
+        fitted = trainer(attached, epochs=3).fit(TRAIN, validation)
+        runs.append((fitted, attached.method.state()))
+    (_, _), (blind, last) = runs
+    assert (blind.best_epoch, blind.validation) == (3, [])
+    assert same(blind.state, last)
 
 
 def test_base_is_validated_once_and_not_trained() -> None:
@@ -125,7 +136,7 @@ def chosen(script: list[tuple[float | None, float]], *, higher: bool = True, fir
     method.start(attached.model, attached.plan, Streams(0))
     card = CARD.model_copy(update={"metric": CARD.metric.model_copy(update={"higher_is_better": higher})})
     job = trainer(attached, card, method, epochs=len(script))
-    scripted = Scripted(job.model, method, card, job.evaluator, job.training, job.streams)
+    scripted = Scripted(job.model, method, job.protocol, job.evaluator, job.training, job.streams)
     object.__setattr__(scripted, "script", iter(script))
     return scripted.fit(TRAIN, VALIDATION).best_epoch  # 4 steps an epoch
 
@@ -188,9 +199,7 @@ def test_one_step_of_sgd_is_the_gradient_by_hand_clipped_to_the_norm() -> None:
     attached = without_dropout(started("head_only"))
     attached.model.train()
     before = attached.method.state()
-    batch = trainer(attached).evaluator.protocol.collate(
-        TRAIN, range(32), attached.backbone.tokenizer, torch.device("cpu")
-    )
+    batch = trainer(attached).protocol.collate(TRAIN, range(32), attached.backbone.tokenizer, torch.device("cpu"))
     labels = batch.pop("labels").long()
     nn.functional.cross_entropy(attached.model(**batch).logits, labels).backward()
     gradients = {name: p.grad.clone() for name, p in attached.method.updated().items() if p.grad is not None}
@@ -307,7 +316,7 @@ def test_a_larger_sample_begins_with_a_smaller_one_in_an_order_of_the_seeds() ->
     job = trainer(attached)
 
     def rows(count: int, size: int = 1, seed: int = 0) -> list[tuple[int, ...]]:
-        each = Trainer(job.model, job.method, job.card, job.evaluator, job.training, Streams(seed))
+        each = Trainer(job.model, job.method, job.protocol, job.evaluator, job.training, Streams(seed))
         batches = list(each.samples(TRAIN).batches(count, size))
         assert all(len(batch["labels"]) <= size for batch in batches)
         return [
