@@ -137,6 +137,13 @@ def tasks() -> dict[str, Entry]:
     return _collect("task", "CARDS")
 
 
+@cache
+def averages() -> tuple[dict[str, JsonValue], ...]:
+    """Return the averages over tasks that task files state in a literal ``AVERAGES``: name, title, tasks or groups."""
+    places = (place.path for place in _places("task") if place.path is not None)
+    return tuple(one for path in places if _has(path, "AVERAGES") for one in literals(path, "AVERAGES"))
+
+
 class Resolver(NamedTuple):
     """A task file that answers for every name with a prefix."""
 

@@ -20,7 +20,7 @@ from leaderboard.columns import Column, column_of, headline, version_of
 from leaderboard.load import Run, read_entry
 from leaderboard.statistics import Entry, Interval, score_interval
 
-SETTINGS = ("train", "score", "training", "threads")
+SETTINGS = ("train", "score", "options", "training", "threads")
 """Fields of a spec that usually are equal or follow the method; rows split by them where they would collide."""
 NOT_ENVIRONMENT = ("commit", "dirty")
 """Environment facts that differ between equal runs: code is compared by provenance digest instead."""

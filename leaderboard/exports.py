@@ -8,8 +8,10 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from harness.spec import Spec
-from leaderboard.cells import Cell, Section
+from leaderboard.averages import average, averages_of
+from leaderboard.cells import Section
 from leaderboard.load import Run
+from leaderboard.statistics import Interval
 
 FIELDS = (
     "run_id", "attempt", "suite", "status", "stale", "purpose", "backbone", "method", "values", "budget", "targets",
@@ -53,21 +55,31 @@ def _cell_lines(section: Section) -> Iterator[dict[str, object]]:
                 "trained": " ".join(map(str, row.trained)),
                 "task": column.task,
                 "metric": column.measure.name,
-                **_numbers(cell),
+                **(_numbers(cell.interval) if cell.interval else {}),
                 "seeds": " ".join(str(run.record.spec.seed) for run in cell.good),
                 "seeds_asked": " ".join(map(str, cell.seeds)),
                 "compared": int(cell.comparable),
                 "marks": "; ".join(cell.marks),
             }
+        for mean in averages_of(section):
+            found = average(row.cells, mean)
+            yield {
+                **section.ground._asdict(),
+                **_asked(spec),
+                "settings": json.dumps(dict(row.settings)),
+                "trained": " ".join(map(str, row.trained)),
+                "task": f"{mean.name} average",
+                "metric": "average",
+                **(_numbers(found) if found else {}),
+                "compared": 0,
+            }
 
 
-def _numbers(cell: Cell) -> dict[str, object]:
-    """Return mean and interval of a cell, nothing where it has none."""
-    if cell.interval is None:
-        return {}
-    numbers = {"mean": cell.interval.estimate, "low": cell.interval.low, "high": cell.interval.high}
+def _numbers(interval: Interval) -> dict[str, object]:
+    """Return a mean and its interval."""
+    numbers = {"mean": interval.estimate, "low": interval.low, "high": interval.high}
     texts = {name: "" if value is None else repr(value) for name, value in numbers.items()}
-    return {**texts, "interval": cell.interval.basis, "items": cell.interval.num_items or ""}
+    return {**texts, "interval": interval.basis, "items": interval.num_items or ""}
 
 
 def _asked(spec: Spec) -> dict[str, object]:

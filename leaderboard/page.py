@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import JsonValue
 
 from leaderboard import wording
+from leaderboard.averages import average, averages_of
 from leaderboard.cells import Cell, tabulate
 from leaderboard.columns import Column, Measure, headline
 from leaderboard.curve import Plot, plot
@@ -26,6 +27,8 @@ from leaderboard.marks import SHAPE_PATHS
 
 _HERE = Path(__file__).parent
 _RUN_PAGE = re.compile(r"[0-9a-f]{16}\.html")
+PERCENT = Measure("average", True, "%", None, None)
+"""How averages of scores between 0 and 1 are shown."""
 _NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
@@ -107,7 +110,10 @@ def _environment() -> Environment:
         "bytes": _bytes,
     }
     environment.globals |= {
+        "average": average,
+        "averages_of": averages_of,
         "number": wording.number,
+        "percent": PERCENT,
         "bounds": wording.bounds,
         "figures": figures,
         "key": key,
