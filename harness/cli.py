@@ -88,7 +88,9 @@ def version(
 
 @app.command("list")
 def list_(
-    kind: Annotated[str, typer.Argument(help="methods, tasks, backbones or suites.")], as_json: AsJson = False
+    kind: Annotated[str, typer.Argument(help="methods, tasks, backbones or suites.")],
+    mirror: Mirror = None,
+    as_json: AsJson = False,
 ) -> None:
     """Show what is registered."""
     from harness import listing
@@ -96,7 +98,7 @@ def list_(
 
     kinds = {
         "methods": listing.methods,
-        "tasks": listing.tasks,
+        "tasks": lambda: listing.tasks(mirror),
         "backbones": listing.backbones,
         "suites": listing.suites,
     }
@@ -105,6 +107,10 @@ def list_(
     rows = kinds[kind]()
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
+        return
+    if kind == "tasks":
+        for line in listing.task_lines(rows):
+            typer.echo(line)
         return
     width = max((len(str(row["name"])) for row in rows), default=0)
     for row in rows:

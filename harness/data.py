@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,7 +76,7 @@ class DataSource:
         """Return what identifies a split's rows, cheaply: the manifest's checksum, verified when the rows are read."""
         source = task.card.source
         if not source.hub:
-            return f"generated:{task.card.name}@{task.card.version}"
+            return task.digest(split)
         if not self.mirror:
             return f"hub:{source.hub}/{source.config}/{source.splits[split]}@{source.revision or 'main'}"
         return str(self._manifest_row(task, split).get("sha256") or file_digest(self._file(task, split)))
@@ -83,10 +84,22 @@ class DataSource:
     def state(self, task: Task, split: Split) -> str:
         """Return how much of the official split is here: one of ``STATES``."""
         if not task.card.source.hub:
-            return "generated"
+            return task.state(split)
         if not self.mirror:
             return "complete"
         return str(self._manifest_row(task, split).get("state", "unknown"))
+
+    def reach(self, task: Task) -> str:
+        """Say, without reading rows or asking the hub, whether a task's data can be had now, and in what state."""
+        splits: list[Split] = [split for split in task.card.source.splits if split != "hidden"]
+        if task.card.source.hub and not self.mirror:
+            return "hub"
+        try:
+            for split in splits:
+                self.check(task, split)
+            return worst_state([self.state(task, split) for split in splits])
+        except MissingPrerequisite:
+            return "missing"
 
     def read(self, task: Task, split: Split) -> Raw:
         """Return the raw rows of one split.
@@ -127,10 +140,7 @@ class DataSource:
         manifest = self.mirror / "MANIFEST.json"
         if not manifest.is_file():
             return {}
-        try:
-            files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise MissingPrerequisite(f"{manifest} is not a manifest ({error!r}); fetch the mirror again") from error
+        files = _manifest(manifest, manifest.stat().st_mtime_ns)
         row: dict[str, object] = files.get(self._file(task, split).relative_to(self.mirror).as_posix(), {})
         return row
 
@@ -138,6 +148,15 @@ class DataSource:
 def worst_state(states: list[str]) -> str:
     """Return the state of data that is put together from several splits."""
     return max(states, key=lambda state: STATES.index(state) if state in STATES else len(STATES))
+
+
+@lru_cache(maxsize=4)
+def _manifest(path: Path, changed: int) -> dict[str, dict[str, object]]:
+    del changed  # belongs to the cache's key
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise MissingPrerequisite(f"{path} is not a manifest ({error!r}); fetch the mirror again") from error
 
 
 def _from_hub(task: Task, split: Split) -> pa.Table:

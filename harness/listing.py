@@ -35,9 +35,43 @@ def methods() -> list[Row]:
     return _entries(registry.methods())
 
 
-def tasks() -> list[Row]:
-    """Return every task: name, title, card."""
-    return _entries(registry.tasks())
+def tasks(mirror: str | None = None) -> list[Row]:
+    """Return every task: name, title, card, and as ``data`` whether its rows can be had now.
+
+    Args:
+        mirror: a local copy of the data; ``PARETUNE_MIRROR`` by default.
+    """
+    from harness.data import DataSource
+
+    source = DataSource.of(mirror)
+    rows = _entries(registry.tasks())
+    for row in rows:
+        broken = registry.tasks()[str(row["name"])].error
+        row["data"] = "broken" if broken else source.reach(registry.load_task(str(row["name"])))
+    return rows
+
+
+def task_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield the lines of ``paretune list tasks``: name, protocols, metric, version, data, title; then open families."""
+    table = [("task", "protocols", "metric", "version", "data", "")]
+    for row in rows:
+        card = registry.tasks()[str(row["name"])].card
+        facts = card.get("metric")
+        table.append(
+            (
+                str(row["name"]),
+                ",".join(map(str, card.get("protocols", ()))),  # type: ignore[arg-type]  # a list by the card's model
+                str(facts.get("name")) if isinstance(facts, dict) else "",
+                str(card.get("version", "")),
+                str(row["data"]),
+                str(row["title"]),
+            )
+        )
+    widths = [max(len(line[place]) for line in table) for place in range(len(table[0]))]
+    for line in table:
+        yield "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
+    for resolver in registry.resolvers():
+        yield f"{resolver.prefix}...  {resolver.title}"
 
 
 def backbones() -> list[Row]:

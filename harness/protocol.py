@@ -163,6 +163,10 @@ class Protocol:
         """Turn what the model said of each input into a prediction for each item, its loss still null."""
         return Predictions(outputs, None)
 
+    def perfect(self, examples: Examples) -> Sequence[Any]:
+        """Return the predictions of a model that makes no mistake, as the task's metrics expect them."""
+        return examples.references
+
     def predict(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
         """Return the predictions for all items; the model is in evaluation mode and gradients are off.
 

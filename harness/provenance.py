@@ -37,7 +37,9 @@ def code_digest(spec: Spec) -> str:
     metrics = {module_of(name) for card in scored for name in (card.metric.name, *card.also)}
     modules = closure((*ROOTS, protocol, method.module, *coded, *sorted(metrics)))
     digests = {name: tree_digest(path) for name, path in modules.items() if name not in NEUTRAL}
-    cards = {entry.name: entry.card.get("version") for entry in (method, *tasks)}
+    cards: dict[str, object] = {entry.name: entry.card.get("version") for entry in (method, *tasks)}
+    # Nobody raises the version of a user's own card; whatever it says counts.
+    cards |= {entry.name: entry.card for entry in tasks if entry.name not in registry.tasks()}
     return _digest({"modules": digests, "cards": cards})
 
 

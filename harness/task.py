@@ -125,6 +125,14 @@ class Task:
         """Return the raw rows of a generated split, always the same ones for one card version."""
         raise LookupError(f"{self.card.name} is fetched from {self.card.source.hub}, not generated")
 
+    def digest(self, split: Split) -> str:
+        """Return what identifies the rows of a split that is not fetched from the hub."""
+        return f"generated:{self.card.name}@{self.card.version}"
+
+    def state(self, split: Split) -> str:
+        """Return how much of such a split is here: one of ``harness.data.STATES``."""
+        return "generated"
+
     def prepare(self, table: pa.Table, split: Split) -> pa.Table:
         """Return the raw rows with the columns added that the card names and the source does not have.
 

@@ -195,11 +195,21 @@ def test_list_json_is_an_array_of_name_title_and_card(kind: str, known: set[str]
     called = call("list", kind, "--json")
     assert called.code == 0
     rows = json.loads(called.out)
-    assert all(row.keys() == {"name", "title", "card"} for row in rows)
+    assert all(row.keys() - {"data"} == {"name", "title", "card"} for row in rows)
     assert all(row["title"] and isinstance(row["card"], dict) for row in rows)
     assert known <= {row["name"] for row in rows}
-    lines = call("list", kind).out.splitlines()
-    assert [line.split()[0] for line in lines] == [row["name"] for row in rows]
+    words = [line.split()[0] for line in call("list", kind).out.splitlines()]
+    head = ["task"] if kind == "tasks" else []
+    assert words[: len(head) + len(rows)] == [*head, *(row["name"] for row in rows)]
+
+
+def test_list_tasks_says_how_each_is_met_and_whether_its_data_are_here(tmp_path: Path) -> None:
+    lines = call("list", "tasks", "--mirror", tmp_path).out.splitlines()
+    facts = {line.split()[0]: line.split()[1:5] for line in lines}
+    assert facts["glue/rte"][1:] == ["accuracy", "1", "missing"]
+    assert facts["embedded/polarity"] == ["classify", "accuracy", "1", "generated"]
+    assert {row["data"] for row in json.loads(call("list", "tasks", "--json").out)} == {"generated", "hub"}
+    assert [line.split()[0] for line in lines if line.split()[0].endswith("...")]
 
 
 def test_list_tells_which_kinds_there_are() -> None:
