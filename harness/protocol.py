@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from harness.backbone import Backbone, BackboneFiles
+    from harness.spec import Training
     from harness.splits import Part
     from harness.task import TaskCard
 
@@ -63,8 +64,8 @@ class Examples:
 class Predictions:
     """What a model says of every item, in their own order, and its mean loss over the inputs."""
 
-    values: Sequence[Any]
-    """As the task's metrics expect (Any: numbers, texts)."""
+    values: Sequence[Any] | None
+    """As the task's metrics expect (Any: numbers, texts); null where a validation computes the loss alone."""
     loss: float | None
     """Null where it was not computed."""
     shown: Sequence[Any] | None = None
@@ -131,6 +132,13 @@ class Protocol:
         """Return what tells heads apart: backbones with equal keys are interchangeable."""
         return str(len(self.card.labels))
 
+    def check(self, training: Training) -> None:
+        """Refuse training values that do not go with the protocol's own.
+
+        Raises:
+            MissingPrerequisite: naming both values, before any work is done.
+        """
+
     def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:
         """Encode the rows of a part (Any: a transformers tokenizer or image processor).
 
@@ -146,6 +154,10 @@ class Protocol:
     def loss(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the mean training loss of a batch in fp32."""
         raise NotImplementedError
+
+    def weight(self, examples: Examples, rows: Sequence[int]) -> float:
+        """Return how much the mean loss of some inputs counts beside that of others: the number it is a mean over."""
+        return float(len(rows))
 
     def log_likelihoods(self, model: nn.Module, batch: Any) -> Tensor:
         """Return the log-probability of every outcome, (rows, outcomes) in fp32.
@@ -173,15 +185,20 @@ class Protocol:
         The default goes through the inputs in batches (``outputs``) and then makes predictions of them (``answers``).
         """
         said: list[Any] = [None] * len(examples)
-        total = 0.0
+        total = weights = 0.0
         for rows, batch in evaluation.batches(self, examples):
             with evaluation.autocast():
                 outputs, loss = self.outputs(model, batch)
             for row, output in zip(rows, outputs, strict=True):
                 said[row] = output
-            total += float(loss) * len(rows)
+            weight = self.weight(examples, rows)
+            total, weights = total + float(loss) * weight, weights + weight
         found = self.answers(examples, said)
-        return Predictions(found.values, total / len(examples), found.shown, found.notes)
+        return Predictions(found.values, total / weights, found.shown, found.notes)
+
+    def validate(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
+        """Return what an epoch is chosen by: the predictions, or the loss alone where those take too long."""
+        return self.predict(model, examples, evaluation)
 
     def refuse_kind(self, files: BackboneFiles, reads: str) -> None:
         """Raise ``NotApplicable`` for a backbone of a kind that this protocol cannot meet."""

@@ -112,8 +112,9 @@ class Trainer:
     def _step(self, optimizer: torch.optim.Optimizer, train: Examples, rows: NDArray[np.int64]) -> Tensor:
         """Take one optimiser step over ``rows``; return the mean loss, not yet waited for."""
         total = torch.zeros((), device=self.evaluator.device)
+        whole = self.protocol.weight(train, rows.tolist())
         for part in np.array_split(rows, min(self.training.accumulation, len(rows))):
-            loss = self.loss(self.collate(train, part)) * (len(part) / len(rows))
+            loss = self.loss(self.collate(train, part)) * (self.protocol.weight(train, part.tolist()) / whole)
             total += loss.detach()
             loss.backward()  # type: ignore[no-untyped-call]
         extra = self.method.extra_loss()
@@ -144,7 +145,7 @@ class Trainer:
 
     def _validate(self, validation: Examples, epoch: int, train_loss: float | None, fitted: Fitted) -> EpochMetrics:
         started = time.perf_counter()
-        predicted = self.evaluator.predict(self.model, self.protocol, validation)
+        predicted = self.evaluator.predict(self.model, self.protocol, validation, validating=True)
         if predicted.loss is not None and not math.isfinite(predicted.loss):
             raise Diverged(
                 f"the validation loss became {predicted.loss} after epoch {epoch}; lower lr ({self.training.lr:g})"

@@ -27,6 +27,7 @@ def applicable(spec: Spec, files: BackboneFiles) -> None:
         NotApplicable: with the reason.
         ValueError: for values that the method refuses, by name.
     """
+    protocol_of(spec)
     model, head = _shapes(files, spec.protocol, spec.train, json.dumps(spec.options, sort_keys=True))
     for name in spec.score:
         hidden = registry.load_task(name).card.hidden_labels
@@ -58,8 +59,14 @@ def attach(spec: Spec, backbone: Backbone, num_rows: int) -> tuple[Method, Plan]
 
 
 def protocol_of(spec: Spec, task: str | None = None) -> Protocol:
-    """Return the spec's trained task, or another, met through its protocol."""
-    return meet(spec.protocol, registry.load_task(task or spec.train, spec.protocol).card, spec.options)
+    """Return the spec's trained task, or another, met through its protocol.
+
+    Raises:
+        MissingPrerequisite: for values of the protocol that are wrong, or do not go with those of training.
+    """
+    found = meet(spec.protocol, registry.load_task(task or spec.train, spec.protocol).card, spec.options)
+    found.check(spec.training)
+    return found
 
 
 def splits(spec: Spec, source: DataSource) -> dividing.Splits:

@@ -32,12 +32,14 @@ class Evaluator:
     dtype: torch.dtype
 
     @torch.no_grad()
-    def predict(self, model: torch.nn.Module, protocol: Protocol, examples: Examples) -> Predictions:
+    def predict(
+        self, model: torch.nn.Module, protocol: Protocol, examples: Examples, validating: bool = False
+    ) -> Predictions:
         """Run ``model`` over ``examples`` in evaluation mode; its mode is put back afterwards, module by module."""
         modes = {module: module.training for module in model.modules()}
         model.eval()
         try:
-            return protocol.predict(model, examples, self)
+            return (protocol.validate if validating else protocol.predict)(model, examples, self)
         finally:
             for module, training in modes.items():
                 module.training = training
@@ -75,10 +77,13 @@ class Measured(NamedTuple):
     """Why a number is null, where a program is missing."""
 
 
-def measure(card: TaskCard, predictions: Sequence[Any], references: Sequence[Any]) -> Measured:
-    """Return every metric of a card (Any: numbers or texts, as the metrics expect)."""
+def measure(card: TaskCard, predictions: Sequence[Any] | None, references: Sequence[Any]) -> Measured:
+    """Return every metric of a card (Any: numbers or texts, as the metrics expect); all null without predictions."""
     found, statistics, notes = dict[str, float | None](), dict[str, NDArray[np.float64]](), []
-    for name in (card.metric.name, *card.also):
+    names = (card.metric.name, *card.also)
+    if predictions is None:
+        return Measured(dict.fromkeys(names), statistics)
+    for name in names:
         one = metric.find(name)
         try:
             rows: Mapping[str, NDArray[np.float64]] = one.rows(predictions, references)
@@ -103,6 +108,7 @@ def score(
     """
     card = protocol.card
     predicted = evaluator.predict(model, protocol, examples)
+    assert predicted.values is not None, "only a validation may do without predictions"
     measured = measure(card, predicted.values, examples.references)
     items = pa.table(
         {
