@@ -23,7 +23,7 @@ class _AnyName(dict[str, Metric]):
             del references
             return {name: np.asarray(predictions, dtype=np.float64)}
 
-        return Metric(f"mean.{name}", columns, mean_of(name), (name,), lowest=None)
+        return Metric(f"mean.{name}", columns, mean_of(name), (name,), lowest=None, takes="given")
 
 
 METRICS = _AnyName()

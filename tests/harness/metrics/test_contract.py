@@ -1,0 +1,133 @@
+"""Every metric of a family x every promise of the contract."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.metric import METRICS, Metric, module_of
+from tests.harness.metrics.samples import Items, all_names, items, metrics, perfect
+
+every_metric = pytest.mark.parametrize("metric", metrics(), ids=all_names())
+
+
+CEILING: dict[str, Items] = {
+    "numbers": ([0, 1, 2], [0, 1, 2]),
+    "given": ([1.0, 1.0], [None, None]),
+    "label of a question": (
+        [1, 0, 1],
+        [{"label": 1, "question": "a"}, {"label": 0, "question": "a"}, {"label": 1, "question": "b"}],
+    ),
+    "text": (["Paris", "the cat"], [["Paris"], ["dog", "the cat"]]),
+    "answer": (["Paris", ""], [["London", "Paris"], []]),
+    "spans": (["1,500", ["a cat", "Paris"]], [["1500"], [["Paris", "cat"]]]),
+}
+"""Right predictions of every kind, and what they are scored against."""
+HIGHEST: dict[str, float] = {}
+"""What they reach where that is not 1."""
+
+
+def test_families_hold_many_metrics_and_each_is_named_as_it_is_found() -> None:
+    names = all_names()
+    assert [metric.name for metric in metrics()] == names
+    assert len(names) == len(set(names)) >= 17
+    assert not set(names) & METRICS.keys()
+    assert {module_of(name) for name in names} == {f"harness.metrics.{name.partition('.')[0]}" for name in names}
+
+
+@every_metric
+@settings(max_examples=20)
+@given(data=st.data())
+def test_rows_have_the_stated_columns_and_one_value_per_item(metric: Metric, data: st.DataObject) -> None:
+    predictions, references = data.draw(items(metric))
+    rows = metric.rows(predictions, references)
+    assert tuple(rows) == metric.statistics
+    for column in rows.values():
+        assert column.shape == (len(predictions),)
+        assert column.dtype == np.float64
+        assert np.isfinite(column).all()
+
+
+@every_metric
+@settings(max_examples=20)
+@given(data=st.data())
+def test_weights_of_one_give_the_plain_number(metric: Metric, data: st.DataObject) -> None:
+    rows = metric.rows(*data.draw(items(metric)))
+    weights = np.ones_like(rows[metric.statistics[0]])
+    assert metric.score(rows, weights) == pytest.approx(metric.score(rows), abs=1e-12)
+
+
+@every_metric
+@settings(max_examples=20)
+@given(data=st.data())
+def test_a_weight_is_a_number_of_repetitions_of_rows(metric: Metric, data: st.DataObject) -> None:
+    """Statistics of the whole corpus (document frequencies) stay those of the rows; only multiplicities change."""
+    rows = metric.rows(*data.draw(items(metric)))
+    num_items = rows[metric.statistics[0]].size
+    weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=num_items, max_size=num_items)))
+    repeated = {name: np.repeat(column, weights) for name, column in rows.items()}
+    if metric.takes == "label of a question":  # what repeats is a question, and a question's copy is another one
+        weights = weights[rows["question"].astype(int)] if "question" in rows else weights
+        repeated = _questions_repeated(rows, weights) if "question" in rows else repeated
+    if not weights.any():
+        assert math.isnan(metric.score(rows, weights.astype(np.float64)))
+    else:
+        expected = metric.score(repeated)
+        assert metric.score(rows, weights.astype(np.float64)) == pytest.approx(expected, abs=1e-9)
+
+
+def _questions_repeated(rows: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+    copies = np.concatenate([np.arange(weight) for weight in weights]) if weights.any() else np.zeros(0)
+    repeated = {name: np.repeat(column, weights) for name, column in rows.items()}
+    return {**repeated, "question": repeated["question"] + 1000 * copies}
+
+
+@every_metric
+@settings(max_examples=20)
+@given(data=st.data())
+def test_the_order_of_items_does_not_matter(metric: Metric, data: st.DataObject) -> None:
+    predictions, references = data.draw(items(metric))
+    order = data.draw(st.permutations(range(len(predictions))))
+    shuffled = [predictions[i] for i in order], [references[i] for i in order]
+    expected = metric.score(metric.rows(predictions, references))
+    assert metric.score(metric.rows(*shuffled)) == pytest.approx(expected, abs=1e-9)
+
+
+@every_metric
+@settings(max_examples=20)
+@given(data=st.data())
+def test_no_prediction_scores_above_the_perfect_one(metric: Metric, data: st.DataObject) -> None:
+    predictions, references = data.draw(items(metric))
+    best = metric.score(metric.rows(perfect(metric, references), references))
+    assert metric.score(metric.rows(predictions, references)) <= best + 1e-9
+
+
+@every_metric
+def test_perfect_predictions_reach_the_ceiling(metric: Metric) -> None:
+    predictions, references = CEILING[metric.takes]
+    assert metric.score(metric.rows(predictions, references)) == pytest.approx(HIGHEST.get(metric.name, 1.0))
+
+
+@every_metric
+def test_different_numbers_of_predictions_and_references_are_refused_by_name(metric: Metric) -> None:
+    with pytest.raises(ValueError, match=f"^{metric.name}: 1 predictions and 0 references"):
+        metric.rows([None], [])
+
+
+@pytest.mark.parametrize("family", sorted({name.partition(".")[0] for name in all_names()}))
+@settings(max_examples=20)
+@given(data=st.data())
+def test_statistics_of_one_family_can_share_a_table(family: str, data: st.DataObject) -> None:
+    """A run stores the statistics of all metrics of a card side by side, by their names."""
+    members = [metric for metric in metrics() if metric.name.partition(".")[0] == family]
+    drawn: dict[str, Items] = {}
+    seen: dict[str, np.ndarray] = {}
+    for metric in members:
+        if metric.takes not in drawn:
+            drawn[metric.takes] = data.draw(items(metric))
+        for name, column in metric.rows(*drawn[metric.takes]).items():
+            assert np.array_equal(seen.setdefault(f"{metric.takes} {name}", column), column), f"{metric.name}: {name}"
