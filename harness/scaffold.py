@@ -159,7 +159,7 @@ testpaths = ["tests"]
 
 
 class BadScaffold(UserError, ValueError):
-    """A name or a place that a new method cannot have."""
+    """A name or a place that a new method or task cannot have."""
 
 
 def is_checkout(folder: Path) -> bool:
@@ -197,12 +197,22 @@ def new_method(name: str, folder: Path, taken: Mapping[str, object]) -> list[Pat
     Raises:
         UserError: for a name that cannot be or is taken, a file that is there already, or a folder that is no place.
     """
+    check_name("method", name, taken)
+    return write({folder / path: text for path, text in method_files(name, is_checkout(folder)).items()}, folder)
+
+
+def check_name(kind: str, name: str, taken: Mapping[str, object]) -> None:
+    """Refuse a name that a new file cannot have.
+
+    Raises:
+        BadScaffold: saying why.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or keyword.iskeyword(name):
         raise BadScaffold(
-            f"{name!r} is no name for a method; use lower-case letters, digits and underscores, such as my_method"
+            f"{name!r} is no name for a {kind}; use lower-case letters, digits and underscores, such as my_{kind}"
         )
     if name in taken:
-        raise BadScaffold(f"a method named {name!r} is registered already; choose another name")
+        raise BadScaffold(f"a {kind} named {name!r} is registered already; choose another name")
     if name.startswith("test_"):
         raise BadScaffold(f"{name!r} begins with test_, so its file would be taken for a test; choose another name")
     if _is_module(name):
@@ -210,9 +220,16 @@ def new_method(name: str, folder: Path, taken: Mapping[str, object]) -> list[Pat
             f"{name!r} is the name of a Python module that is installed here, which a file of that name could shadow; "
             f"choose another, such as my_{name}"
         )
+
+
+def write(files: Mapping[Path, str], folder: Path) -> list[Path]:
+    """Write new files below a folder, all or none; return their paths.
+
+    Raises:
+        UserError: if the folder is none, a file is there already, or nothing can be written.
+    """
     if not folder.is_dir():
         raise BadScaffold(f"{folder} is not a folder; make it first, or name another with --out")
-    files = {folder / path: text for path, text in method_files(name, is_checkout(folder)).items()}
     for path in files:
         if path.exists():
             raise BadScaffold(f"{path} is there already and is not overwritten; choose another name, or move it")

@@ -1,4 +1,4 @@
-"""Commands for authors of methods: ``check``, ``new``, ``bench`` and ``export``; nothing heavy is loaded before use."""
+"""Commands for authors of methods and tasks: ``check``, ``new``, ``bench``, ``export``; heavy imports wait for use."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ def mount(app: typer.Typer) -> None:
 
 @check.callback()
 def _check() -> None:
-    """Check a method, a third party's too, against the contract."""
+    """Check a method or a task, a third party's too, against the contract."""
 
 
 @new.callback()
 def _new() -> None:
-    """Write the starting files of a method of your own."""
+    """Write the starting files of a method or a task of your own."""
 
 
 @check.command("method")
@@ -112,6 +112,43 @@ def check_method(
 
         reason = next(iter(found.values()))[-1].detail
         raise UserError(f"method {name!r} is not applicable to {', '.join(found)}: {reason}")
+
+
+@check.command("task")
+def check_task(
+    name: Annotated[str, typer.Argument(help="A registered task, a third party's too, or yaml:PATH.")],
+    protocol: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--protocol", help="One of its protocols; the first by default."),
+    ] = None,
+    mirror: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--mirror", help="Local copy of the data; PARETUNE_MIRROR by default."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check every promise of a task on a tiny backbone and a few of its own rows."""
+    from harness import registry
+    from harness.data import DataSource
+    from harness.environment import limit_threads
+    from harness.errors import MissingPrerequisite, UnknownName
+
+    card, source = registry.load_task(name).card, DataSource.of(mirror)
+    if protocol is not None and protocol not in card.protocols:
+        raise UnknownName("protocol", protocol, card.protocols, name)
+    limit_threads(1)
+    from runners.check_task import check_task as findings_of
+
+    if source.reach(registry.load_task(name)) == "missing":
+        source.check(registry.load_task(name), "evaluation")
+        raise MissingPrerequisite(f"{name}: some split is not in {source.mirror}; add it")
+    findings = findings_of(name, source, protocol)
+    if as_json:
+        typer.echo(json.dumps({"task": name, "findings": [one._asdict() for one in findings]}, indent=1))
+    else:
+        _print_findings(name, protocol or card.protocols[0], findings)
+    if any(one.outcome == "broken" for one in findings):
+        raise typer.Exit(NOT_OK)
 
 
 def _method_values(name: str, settings: Sequence[str], budget: int | None) -> dict[str, Any]:  # Any: as below
@@ -177,6 +214,27 @@ def new_method(
         typer.echo(f"install it with: python -m pip install --no-deps --no-build-isolation --editable {tests}")
     typer.echo(f"then: python -m pytest {tests}")
     typer.echo(f"check it with: paretune check method {name}")
+
+
+@new.command("task")
+def new_task(
+    name: Annotated[str, typer.Argument(help="What its file will be called, such as my_task.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", help="A checkout of this project, or a folder that gets a card and rows."),
+    ] = Path(),
+) -> None:
+    """Write a commented starting card (in a checkout: a task file and its test); it works as it is."""
+    from harness import registry
+    from harness.scaffold import is_checkout
+    from harness.scaffold_task import new_task as write
+
+    for path in write(name, out, {one.partition("/")[0]: one for one in registry.tasks()}):
+        typer.echo(f"wrote {path}")
+    if is_checkout(out):
+        typer.echo(f"then: python -m pytest {out / 'tests' / 'tasks' / f'test_{name}.py'}")
+    reference = f"{name}/words" if is_checkout(out) else f"yaml:{out / f'{name}.yaml'}"
+    typer.echo(f"check it with: paretune check task {reference}")
 
 
 def bench(
