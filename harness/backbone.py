@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Kind = Literal["encoder", "decoder", "vision"]
+MODELS = "models"
+"""Where a mirror keeps weights, as ``NAME@REVISION``."""
 SCHEMES = ("hub", "path", "package", "tiny")
 
 
@@ -265,6 +268,9 @@ def _hub(rest: str) -> Path:
     from huggingface_hub import snapshot_download
 
     name, _, revision = rest.partition("@")
+    kept = os.environ.get("PARETUNE_MIRROR")
+    if kept and (folder := Path(kept).expanduser() / MODELS / (rest if revision else f"{name}@main")).is_dir():
+        return folder.resolve()
     patterns = ["*.json", "*.txt", "*.safetensors", "*.model"]
     try:
         return Path(snapshot_download(name, revision=revision or None, allow_patterns=patterns))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from harness import workshop
+from harness import supply, workshop
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,11 +28,21 @@ app = typer.Typer(
 )
 OK, NOT_OK, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 
+
+def _mirror_for_all(value: str | None) -> str | None:
+    """Let workers, and the search for weights, see the mirror that the option names."""
+    if value:
+        os.environ["PARETUNE_MIRROR"] = os.path.abspath(os.path.expanduser(value))
+    return value
+
+
 # typer reads these at run time, so the newer spelling of optional types must wait for Python 3.10 to go.
 Out = Annotated[Optional[str], typer.Option("--out", help="Folder of the runs; out/SUITE by default.")]  # noqa: UP045
 Mirror = Annotated[
     Optional[str],  # noqa: UP045
-    typer.Option("--mirror", help="Local copy of the data in hub layout; PARETUNE_MIRROR by default."),
+    typer.Option(
+        "--mirror", help="Local copy of the data in hub layout; PARETUNE_MIRROR by default.", callback=_mirror_for_all
+    ),
 ]
 Only = Annotated[
     Optional[str],  # noqa: UP045
@@ -273,6 +284,7 @@ def board(
     _name_unreadable(built.unreadable)
 
 
+supply.mount(app)
 workshop.mount(app)
 
 

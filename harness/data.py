@@ -26,7 +26,7 @@ STATES = ("complete", "generated", "subset", "carved", "unknown")
 
 @dataclass(frozen=True)
 class Raw:
-    """One raw split, with the columns that its task's code adds and what is known about it."""
+    """One raw split, and what is known about it."""
 
     table: pa.Table
     digest: str
@@ -102,17 +102,22 @@ class DataSource:
             return "missing"
 
     def read(self, task: Task, split: Split) -> Raw:
-        """Return the raw rows of one split.
+        """Return the rows of one split, with the columns that the task's code adds.
 
         Raises:
             MissingPrerequisite: if they cannot be had, or are not those that the manifest names.
         """
+        raw = self.fetch(task, split)
+        return Raw(task.prepare(raw.table, split), raw.digest, raw.state)
+
+    def fetch(self, task: Task, split: Split) -> Raw:
+        """Return the rows of one split as the source has them; see ``read``."""
         self.check(task, split)
         digest, state = self.digest(task, split), self.state(task, split)
         if not task.card.source.hub:
-            return Raw(task.prepare(task.table(split), split), digest, state)
+            return Raw(task.table(split), digest, state)
         if not self.mirror:
-            return Raw(task.prepare(_from_hub(task, split), split), digest, state)
+            return Raw(_from_hub(task, split), digest, state)
         import pyarrow.parquet as pq
 
         path = self._file(task, split)
@@ -122,12 +127,11 @@ class DataSource:
                 f"{path} is not the file that the mirror's MANIFEST.json names: sha256 {digest} expected, "
                 f"{found} found; fetch it again or mend the manifest"
             )
-        return Raw(task.prepare(pq.read_table(path), split), digest, state)
+        return Raw(pq.read_table(path), digest, state)
 
     def _file(self, task: Task, split: Split) -> Path:
         assert self.mirror is not None
-        source = task.card.source
-        path = self.mirror / str(source.hub) / str(source.config) / f"{source.splits[split]}.parquet"
+        path = self.mirror / mirrored(task, split)
         if not path.is_file():
             raise MissingPrerequisite(
                 f"the mirror {self.mirror} has no {path.relative_to(self.mirror)}, which {task.card.name} needs; "
@@ -143,6 +147,12 @@ class DataSource:
         files = _manifest(manifest, manifest.stat().st_mtime_ns)
         row: dict[str, object] = files.get(self._file(task, split).relative_to(self.mirror).as_posix(), {})
         return row
+
+
+def mirrored(task: Task, split: Split) -> Path:
+    """Return where a mirror keeps a split, below its own folder."""
+    source = task.card.source
+    return Path(str(source.hub), str(source.config), f"{source.splits[split]}.parquet")
 
 
 def worst_state(states: list[str]) -> str:

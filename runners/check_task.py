@@ -186,7 +186,7 @@ def _batch_free(case: Case) -> str:
     try:
         for size in (3, 64):
             scoring.EVALUATION_BATCH = size
-            found.append(case.evaluator.predict(case.backbone.model, case.protocol, case.scored).values)
+            found.append(case.evaluator.predict(case.backbone.model, case.protocol, case.scored).values or ())
     finally:
         scoring.EVALUATION_BATCH = before
     require(_equal(found[0], found[1]), "predictions differ between batches of 3 and of 64")
