@@ -139,7 +139,7 @@ def _notes(spec: Spec, splits: Splits, train: Examples, validation: Examples | N
     """Return what a reader of the record should know of the data: texts that were cut, rows that occur twice."""
     read = [("training", train), *([("validation", validation)] if validation is not None else [])]
     notes = [
-        f"{rows.truncated} of {len(rows)} {name} texts were cut at {tokens} tokens"
+        f"{rows.truncated} of {len(rows.item_ids)} {name} texts were cut to fit {tokens} tokens"
         for name, rows in read
         if rows.truncated
     ]

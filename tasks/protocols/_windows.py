@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import MissingPrerequisite
+
 Offsets = NDArray[np.int32]
 """The characters (start, end) that each token of a context stands for, (tokens, 2)."""
 ROWS_AT_ONCE = 500
@@ -44,6 +46,21 @@ class Window:
         first = int(np.searchsorted(offsets[:, 1], place[0], side="right")) - self.skipped
         last = int(np.searchsorted(offsets[:, 0], place[1], side="left")) - 1 - self.skipped
         return (self.first + first, self.first + last) if 0 <= first <= last < self.count else None
+
+
+def pattern_length(tokenizer: Any) -> int:
+    """Return the tokens that a tokenizer puts around a question and its context (Any: one of transformers).
+
+    Raises:
+        MissingPrerequisite: for one that does not say which characters a token stands for.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise MissingPrerequisite(
+            f"answers are found by the characters that a token stands for, which {type(tokenizer).__name__} does not "
+            f"say; use a backbone with a tokenizer.json"
+        )
+    added: int = tokenizer.num_special_tokens_to_add(pair=True)
+    return added
 
 
 def shortened(questions: Sequence[str], tokenizer: Any, limit: int) -> list[str]:

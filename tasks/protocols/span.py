@@ -31,8 +31,9 @@ from harness import protocol
 from harness.backbone import BackboneFiles, load_model
 from harness.errors import MissingPrerequisite, NotApplicable
 from harness.protocol import Examples, Predictions
+from harness.spec import Training
 from harness.splits import Part
-from tasks.protocols._windows import Offsets, Window, mistake, shortened, windows
+from tasks.protocols._windows import Offsets, Window, mistake, pattern_length, shortened, windows
 
 Batch = dict[str, Tensor]
 OWN = ("null", "first", "count", "start", "end")
@@ -85,6 +86,10 @@ class Span(protocol.Protocol):
             )
         return load_model(files, AutoModelForQuestionAnswering, meta=meta)
 
+    def check(self, training: Training) -> None:
+        """Refuse windows that have no room, as far as can be said without the tokenizer's pattern (three tokens)."""
+        self._question_limit(training.max_length, self._stride(training.max_length), 3)
+
     def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:
         """Encode the rows of a part as windows; the references are the lists of accepted texts.
 
@@ -93,8 +98,9 @@ class Span(protocol.Protocol):
         """
         fields = part.fields(question=str, context=str, answers=dict)
         texts, places = self._answers(part, fields["context"], fields["answers"])
-        stride = max_length // 3 if self.options.stride is None else self.options.stride
-        questions = shortened(fields["question"], tokenizer, self._question_limit(tokenizer, max_length, stride))
+        stride = self._stride(max_length)
+        limit = self._question_limit(max_length, stride, pattern_length(tokenizer))
+        questions = shortened(fields["question"], tokenizer, limit)
         inputs: list[Window] = []
         offsets: list[Offsets] = []
         unheld = 0
@@ -134,15 +140,12 @@ class Span(protocol.Protocol):
             places.append((starts[0], starts[0] + len(found[0])) if found else None)
         return texts, places
 
-    def _question_limit(self, tokenizer: Any, max_length: int, stride: int) -> int:
+    def _stride(self, max_length: int) -> int:
+        return max_length // 3 if self.options.stride is None else self.options.stride
+
+    def _question_limit(self, max_length: int, stride: int, pattern: int) -> int:
         """Return the tokens that a question may have; a window needs room for more context than it shares."""
-        if not getattr(tokenizer, "is_fast", False):
-            raise MissingPrerequisite(
-                f"{self.card.name} needs to know which characters a token stands for, which {type(tokenizer).__name__} "
-                f"does not say; use a backbone with a tokenizer.json"
-            )
-        room: int = max_length - tokenizer.num_special_tokens_to_add(pair=True)
-        limit = min(self.options.max_question_tokens, max_length // 2, room - stride - 1)
+        limit = min(self.options.max_question_tokens, max_length // 2, max_length - pattern - stride - 1)
         if limit < 1:
             raise MissingPrerequisite(
                 f"{self.card.name}: windows of {max_length} tokens that share {stride} have no room for a question; "
@@ -177,19 +180,22 @@ class Span(protocol.Protocol):
         by_item: list[list[tuple[Window, Best]]] = [[] for _ in examples.item_ids]
         for window, best in zip(examples.inputs, outputs, strict=True):
             by_item[window.item].append((window, best))
-        values: list[str | dict[str, Any]] = []  # Any: text and probability
-        shown = []
+        values, shown = [], []
         for context, offsets, said in zip(examples.extra["contexts"], examples.extra["offsets"], by_item, strict=True):
             score, start, end = _merged(context, offsets, said)
             lead = min(best.null for _, best in said) - score
             if self.options.unanswerable and lead > self.options.null_threshold:
                 start = end = 0
-            text = context[start:end]
-            shown.append(f"{start}:{end}" if text else "")
-            values.append(
-                {"text": text, "no_answer_probability": _sigmoid(lead)} if self.options.unanswerable else text
-            )
+            shown.append(f"{start}:{end}" if end else "")
+            values.append(self._value(context[start:end], _sigmoid(lead)))
         return Predictions(values, None, shown)
+
+    def perfect(self, examples: Examples) -> Sequence[Any]:
+        """Return the first accepted text of each question, or no answer where there is none."""
+        return [self._value(texts[0] if texts else "", float(not texts)) for texts in examples.references]
+
+    def _value(self, text: str, probability: float) -> str | dict[str, Any]:  # Any: a text and a number
+        return {"text": text, "no_answer_probability": probability} if self.options.unanswerable else text
 
 
 def _logits(model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:

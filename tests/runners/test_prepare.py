@@ -24,7 +24,7 @@ def test_texts_are_cut_at_what_the_backbone_has_positions_for() -> None:
         ids = torch.full((1, allowed), 7)
         loaded.model(input_ids=ids, attention_mask=torch.ones_like(ids))
     notes = run(spec("base", training={"max_length": 12})).notes
-    assert notes[0].endswith("training texts were cut at 12 tokens")
+    assert notes[0].endswith("training texts were cut to fit 12 tokens")
 
 
 @pytest.mark.parametrize(

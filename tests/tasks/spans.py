@@ -27,6 +27,7 @@ FACTS: dict[str, Any] = {
     "columns": {"question": "q", "context": "c", "answers": "a"},
     "sizes": {"train": 3, "evaluation": 3},
     "metric": {"name": "squad.f1", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
+    "also": ("squad.best_exact",),
     "protocols": ("span",),
 }
 CARD = TaskCard.model_validate(FACTS)

