@@ -60,7 +60,8 @@ def _start(case: Case) -> str:
     if case.card.starts_at_identity:
         require(unchanged, f"outputs differ by {difference:.2g} at the start; the card says starts_at_identity: true")
         return "outputs unchanged"
-    require(not unchanged, "outputs are unchanged at the start; the card says starts_at_identity: false")
+    # Drawn values may change outputs by little more than rounding: only equal bits are an identity.
+    require(difference > 0, "outputs are unchanged at the start; the card says starts_at_identity: false")
     return f"declared otherwise; outputs differ by {difference:.2g}"
 
 

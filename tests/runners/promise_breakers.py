@@ -194,6 +194,14 @@ FAULTS = {
         {"output at the start"},
         "outputs differ by .* the card says starts_at_identity: true",
     ),
+    "hardly_changes_outputs": (
+        "    def attach(self, model, plan, streams):\n"
+        "        super().attach(model, plan, streams)\n"
+        "        for shift in self.shifts.values():\n"
+        "            shift.data.fill_(3e-7)",
+        set(),
+        "",
+    ),
     "is_an_identity": ("    pass", {"output at the start"}, "outputs are unchanged .* starts_at_identity: false"),
     "keeps_unsaved": (
         "    def attach(self, model, plan, streams):\n"
@@ -254,13 +262,15 @@ FAULTS = {
 }
 REFUSES_LATE = "    def attach(self, model, plan, streams):\n        raise NotApplicable('smallest is 7')"
 """A method that is planned and then refuses to start."""
+CHANGES_OUTPUTS = {"is_an_identity", "hardly_changes_outputs"}
+"""Those whose card declares that outputs differ at the start."""
 SIZED = {"sound", "spends_over_a_budget", "refuses_its_own_size"}
 """The others have one size, so that a budget is no matter for them."""
 
 
 def source(name: str, body: str) -> str:
     knob = "layers" if name in SIZED else None
-    return HEAD.format(name=name, body=body, identity=name != "is_an_identity", budget=repr(knob))
+    return HEAD.format(name=name, body=body, identity=name not in CHANGES_OUTPUTS, budget=repr(knob))
 
 
 @contextmanager
