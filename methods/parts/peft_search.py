@@ -62,10 +62,12 @@ def _turn(knob: Knob, budget: int, ceiling: int, divisors: Sequence[int]) -> tup
         return known[size]
 
     start = max(1, knob.start)
-    here = [count(size) for size in (start, 2 * start, max(1, start // 2))]
+    # 1 as well: some sizes count only while they are small, such as a rank from which on whole matrices are trained.
+    here = [count(size) for size in (start, 2 * start, max(1, start // 2), 1)]
     if len({found for found in here if found is not None}) < 2:
         return None, [found for found in here if found is not None]
-    if all(count(size) is None for size in range(start + 1, start + 4)):
+    beside = (*range(start + 1, start + 4), *((start - 1,) if start > 2 else ()))  # a rank may start at its largest
+    if all(count(size) is None for size in beside):
         for size in divisors:
             count(size)
     else:

@@ -20,6 +20,8 @@ RANK = Knob("r", 8, lambda size: 100 * size)
 EVEN = Knob("r", 8, lambda size: None if size % 2 else 100 * size)
 BLOCK = Knob("block", 4, lambda size: 200 * size if 64 % size == 0 and size <= 64 else None)
 FALLS = Knob("r", 8, lambda size: 6400 // size if size <= 64 else None)
+CAPPED = Knob("r", 8, lambda size: 100 * min(size, 4))  # LoKr takes whole matrices from some rank on
+WHOLE = Knob("r", 32, lambda size: 100 * size if size <= 32 else None)
 STILL = Knob("seed", 8, lambda size: 800)
 
 
@@ -31,6 +33,11 @@ def test_a_rank_is_the_largest_that_fits(budget: int) -> None:
 @given(st.integers(200, 9_999))
 def test_sizes_that_are_refused_are_passed_over(budget: int) -> None:
     assert solve(budget, EVEN).get("r", 8) == budget // 200 * 2
+
+
+@given(st.integers(100, 3_200))
+def test_a_rank_that_starts_at_its_largest_is_searched_downwards(budget: int) -> None:
+    assert solve(budget, WHOLE, standing=3200).get("r", 32) == budget // 100
 
 
 @given(st.integers(200, 6_400))
@@ -45,6 +52,11 @@ def test_a_number_that_lowers_the_count_is_searched_downwards(budget: int) -> No
     size = solve(budget, FALLS).get("r", 8)
     assert 6400 // size <= budget
     assert size == 1 or 6400 // (size - 1) > budget or 6400 // (size - 1) == 6400 // size
+
+
+@given(st.integers(100, 400))
+def test_a_number_that_only_counts_below_the_start_is_searched_too(budget: int) -> None:
+    assert min(solve(budget, CAPPED, standing=400).get("r", 4), 4) == budget // 100
 
 
 @pytest.mark.parametrize(
