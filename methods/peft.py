@@ -10,7 +10,7 @@ Differs from the papers: whatever peft does; values that nobody set and that do 
 to a divisor of them (block sizes, vector lengths); initial values follow the run's seed; trained scalars are fp32.
 
 A budget is met by the whole-number fields that change the count, one at a time; which these are is tried. What peft
-refuses does not apply, in peft's own words.
+refuses does not apply, in peft's own words; nor does a rank above a layer's smallest side, which peft would take.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from harness.random import Streams
 from methods.parts.peft_cards import SIZES, tuners, version
 from methods.parts.peft_search import Knob, closest
 from methods.parts.peft_values import Values, divisors, sizes, values_model
-from methods.parts.peft_wrapping import classes, inject, trained, unmergeable, way
+from methods.parts.peft_wrapping import classes, excess, inject, trained, unmergeable, way
 from methods.parts.skeleton import Skeleton
 from methods.parts.snapshot import Snapshot
 
@@ -226,10 +226,16 @@ class Bridge(Method):
 
         def counted(model: nn.Module) -> int:
             wrapped, self._advice = inject(self.tuner, values, model, plan)
+            if over := excess(wrapped):
+                raise NotApplicable(
+                    f"{self.name}: rank {over.rank} is over {over.side}, the smallest side of a targeted weight"
+                )
             return sum(parameter.numel() for parameter in trained(wrapped, plan.head).values())
 
         try:
             return skeleton.measure(counted)
+        except NotApplicable:
+            raise
         except Exception as error:  # peft raises errors of every kind for what it cannot do
             raise self._refused(error) from error
 

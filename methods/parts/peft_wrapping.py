@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pydantic import JsonValue
 from torch import nn
 
 from harness.method import Plan
-from harness.targets import LINEAR_TYPES
+from harness.targets import LINEAR_TYPES, weight_shape
 from methods.parts.peft_values import fill
 
 ADAPTER = "paretune"
@@ -22,6 +23,14 @@ TASKS = {
     "LMHeadModel": "CAUSAL_LM",
 }
 """Ends of transformers' class names to peft's word for the task, which tells a prompt where it goes."""
+
+
+class Excess(NamedTuple):
+    """A rank that no product of a layer's shape can have."""
+
+    rank: int
+    side: int
+    """The layer's smallest side."""
 
 
 class Wrapped(NamedTuple):
@@ -88,6 +97,26 @@ def trained(wrapped: Any, head: frozenset[str]) -> dict[str, nn.Parameter]:
     return {n: p for n, p in named.items() if p.requires_grad and n not in head and id(p) not in frozen}
 
 
+def excess(wrapped: Any) -> Excess | None:
+    """Return the first rank above its layer's smallest side, or null.
+
+    A rank is the side that two trained matrices of a layer share, one with its outputs and one with its inputs beside
+    it: peft has no one name for it.
+    """
+    for layer in wrapped.modules():
+        base = getattr(layer, "base_layer", None)
+        if not isinstance(base, LINEAR_TYPES):
+            continue
+        outputs, inputs = weight_shape(base)
+        shapes = [tuple(p.shape) for p in layer.parameters() if p.requires_grad and p.dim() == 2]
+        ups = {rank for rows, rank in shapes if rows == outputs}
+        downs = {rank for rank, columns in shapes if columns == inputs}
+        rank, side = max(ups & downs, default=0), min(outputs, inputs)
+        if rank > side:
+            return Excess(rank, side)
+    return None
+
+
 def way(wrapped: Any) -> tuple[tuple[str, str], ...]:
     """Return what a switch of LoRA can change: trained tensors, scales, and the variant of a layer's arithmetic."""
     scales = [("scale", str(getattr(layer, "scaling", ""))) for layer in wrapped.modules()]
@@ -96,18 +125,29 @@ def way(wrapped: Any) -> tuple[tuple[str, str], ...]:
 
 
 def unmergeable(wrapped: Any) -> str | None:
-    """Return why the tuner cannot be merged, or null: a merge that peft has not written refuses at once."""
+    """Return why the tuner cannot be merged, or null: one layer of each kind is merged, as a copy."""
     tuner = wrapped.base_model
     if not hasattr(type(tuner), "merge_and_unload"):
         return "it changes the inputs of layers, not their weights"
     try:
         tuner._check_merge_allowed()
-        for module in tuner.modules():
-            if hasattr(module, "merge") and hasattr(module, "base_layer"):
-                module.merge(adapter_names=[])  # merges nothing
+        for layer in _kinds(tuner):
+            layer.merge(adapter_names=[])  # merges nothing: what peft has not written refuses at once
+            copy.deepcopy(layer).merge()
     except (NotImplementedError, ValueError, TypeError) as error:
         return str(error)
     return None
+
+
+def _kinds(tuner: Any) -> Iterator[Any]:
+    """Yield the first of the layers that are alike: of one class, with a bias or without."""
+    seen = set()
+    for layer in tuner.modules():
+        if hasattr(layer, "merge") and hasattr(layer, "base_layer"):
+            kind = type(layer), getattr(layer.base_layer, "bias", None) is None
+            if kind not in seen:
+                seen.add(kind)
+                yield layer
 
 
 def _chosen(kind: Any, model: nn.Module, plan: Plan) -> list[str] | None:

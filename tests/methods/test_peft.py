@@ -202,6 +202,24 @@ def test_values_that_are_given_are_kept_and_others_are_fitted_to_the_widths() ->
     assert loaded.changed() == []
 
 
+@pytest.mark.parametrize(
+    ("name", "values"), [("peft/lora", {"r": 65}), ("peft/dora", {"r": 4000}), ("peft/adalora", {"init_r": 65})]
+)
+def test_a_rank_above_the_smallest_side_is_refused_while_it_is_planned(name: str, values: dict[str, int]) -> None:
+    loaded, kind = backbone(), registry.load_method(name)
+    (rank,) = values.values()
+    with pytest.raises(NotApplicable, match=f"{name}: rank {rank} is over 64, the smallest side of a targeted weight"):
+        kind(kind.Config.model_validate(values)).count(loaded.model, plan(loaded, "linear"))
+
+
+def test_a_rank_that_nobody_set_is_lowered_to_what_the_layers_have() -> None:
+    narrow = load("tiny:bert")  # HiRA's own rank is 32, and of 32 inputs
+    narrow.model.bert.encoder.layer[0].intermediate.dense = nn.Linear(32, 16)  # type: ignore[union-attr,index]
+    kind = registry.load_method("peft/hira")
+    planned = plan(narrow, ("*.layer.0.intermediate.dense",))
+    assert kind().count(narrow.model, planned) == 16 * (32 + 16)
+
+
 def test_a_step_of_adalora_takes_ranks_away_and_its_penalty_reaches_the_loss() -> None:
     started = attach("peft/adalora", backbone())
     assert started.method.extra_loss() is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from methods.parts.peft_wrapping import inject, trained, unmergeable, way
+from methods.parts.peft_wrapping import excess, inject, trained, unmergeable, way
 from runners.specimen import load, plan
 from tests.methods.attaching import backbone
 
@@ -70,9 +70,46 @@ def test_a_switch_shows_in_tensors_scales_or_arithmetic() -> None:
     assert len(ways) == 3, "the last is for quantised layers only"
 
 
-@pytest.mark.parametrize(("tuner", "reason"), [("lora", None), ("lily", "not supported"), ("prefix_tuning", "inputs")])
-def test_a_tuner_that_cannot_be_merged_says_why(tuner: str, reason: str | None) -> None:
-    loaded = backbone("bert")
+@pytest.mark.parametrize(
+    ("tuner", "architecture", "reason"),
+    [
+        ("lora", "bert", None),
+        ("lora", "gpt2", None),
+        ("lily", "bert", "not supported"),
+        ("prefix_tuning", "bert", "inputs"),
+        ("beft", "opt", None),
+        ("beft", "llama", "Base layer has no bias"),  # which peft notices once it merges
+    ],
+)
+def test_a_tuner_that_cannot_be_merged_says_why(tuner: str, architecture: str, reason: str | None) -> None:
+    loaded = backbone(architecture)
     found = unmergeable(inject(tuner, {}, loaded.model, plan(loaded, "linear")).model)
     assert (found is None) == (reason is None)
     assert reason is None or reason in str(found)
+
+
+@pytest.mark.parametrize(
+    ("tuner", "size", "architecture"),
+    [
+        ("lora", "r", "bert"),
+        ("lora", "r", "gpt2"),
+        ("loha", "r", "bert"),
+        ("delora", "r", "bert"),
+        ("adalora", "init_r", "bert"),
+        ("adalora", "init_r", "gpt2"),
+    ],
+)
+def test_a_product_of_more_rank_than_its_layer_is_told_from_one_that_fits(
+    tuner: str, size: str, architecture: str
+) -> None:
+    found = []
+    for rank in (32, 33):
+        loaded = backbone(architecture)
+        found.append(excess(inject(tuner, {size: rank}, loaded.model, plan(loaded, "linear")).model))
+    assert found == [None, (33, 32)]
+
+
+@pytest.mark.parametrize("tuner", ["vera", "oft", "ia3", "hra", "prompt_tuning", "ln_tuning"])
+def test_what_is_no_product_of_two_factors_has_no_rank_to_exceed(tuner: str) -> None:
+    loaded = backbone("bert")  # VeRA's rank is 256, of a projection that is not trained
+    assert excess(inject(tuner, {}, loaded.model, plan(loaded, "linear")).model) is None
