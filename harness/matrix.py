@@ -88,6 +88,8 @@ def check_values(specs: Iterable[Spec]) -> None:
 def _specs(suite: Suite) -> Iterator[Spec]:
     for backbone in suite.backbones:
         for task in suite.tasks:
+            if task.backbones and backbone not in task.backbones:
+                continue
             for method in suite.methods:
                 for budget in _budgets(suite, backbone, method):
                     for seed in suite.seeds:
@@ -135,6 +137,9 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
         _check_method(suite, method)
     for task in suite.tasks:
         _check_task(suite, task)
+        for name in task.backbones:
+            if name not in suite.backbones:
+                raise UnknownName("backbone", name, suite.backbones, f"{suite.name}, tasks, {task.train}")
     if isinstance(suite.targets, str) and suite.targets not in TARGETS:
         raise UnknownName(
             "targets", suite.targets, TARGETS, f"{suite.name}; or give a list of patterns of module names"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, JsonValue, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, field_validator
 
 from harness.errors import MissingPrerequisite, UnknownName, UserError
 from harness.spec import Budget, Policy, Sizes, Training, Values
@@ -32,6 +32,16 @@ Budgets = Annotated[tuple[Budget | Literal["ladder"], ...], Field(min_length=1)]
 """Budgets one by one; ``ladder`` stands for those of each backbone's shipped ladder."""
 
 
+def _below_home(value: tuple[str, ...]) -> tuple[str, ...]:
+    # Specs are published, and equal on two machines: a path below the home folder does not name its owner.
+    home = os.path.join(os.path.expanduser("~"), "")
+    return tuple(f"path:~/{one[len('path:' + home) :]}" if one.startswith(f"path:{home}") else one for one in value)
+
+
+References = Annotated[tuple[str, ...], AfterValidator(_below_home)]
+"""Backbones by reference."""
+
+
 class TaskEntry(Values):
     """One training task and what the trained model is scored on."""
 
@@ -39,6 +49,8 @@ class TaskEntry(Values):
     score: tuple[str, ...] = Field(min_length=1)
     protocol: str | None = None
     """The protocol of this task, where it is not the suite's or the task's default."""
+    backbones: References = ()
+    """Those of the suite's backbones that meet this task; all where it is empty."""
 
 
 class MethodEntry(Values):
@@ -91,7 +103,7 @@ class Suite(Values):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")
     description: str = ""
-    backbones: tuple[str, ...] = Field(min_length=1)
+    backbones: Annotated[References, Field(min_length=1)]
     methods: tuple[MethodEntry, ...] = Field(min_length=1)
     tasks: tuple[TaskEntry, ...] = Field(min_length=1)
     protocol: str | None = None
@@ -110,13 +122,6 @@ class Suite(Values):
     overrides: tuple[Override, ...] = ()
     max_minutes: float | None = Field(default=None, gt=0, description="a run over this is stopped as timed_out")
     keep: Literal["none", "final", "all"] = "final"
-
-    @field_validator("backbones")
-    @classmethod
-    def _below_home(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        # Specs are published, and equal on two machines: a path below the home folder does not name its owner.
-        home = os.path.join(os.path.expanduser("~"), "")
-        return tuple(f"path:~/{one[len('path:' + home) :]}" if one.startswith(f"path:{home}") else one for one in value)
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -260,7 +265,11 @@ def _task_entry(entry: object) -> object:
     if not isinstance(entry, dict):
         return entry
     score = entry.get("score", entry.get("train"))
-    return entry | {"score": [score] if isinstance(score, str) else score}
+    backbones = entry.get("backbones", [])
+    return entry | {
+        "score": [score] if isinstance(score, str) else score,
+        "backbones": [backbones] if isinstance(backbones, str) else backbones,
+    }
 
 
 def assign(content: dict[str, Any], setting: str) -> None:  # Any: YAML as it came

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from harness.errors import UnknownName
 from harness.matrix import expand, parse_only
 from harness.spec import Spec
 from harness.suite import parse
@@ -73,6 +74,26 @@ def test_later_overrides_win_and_match_every_key_given() -> None:
 def test_only_chooses(only: str | None, number: int) -> None:
     suite = parse({**SMALL, "methods": ["base", "full"], "tasks": ["embedded/agreement", "embedded/polarity"]})
     assert len(expand(suite, parse_only(only)).specs) == number
+
+
+def test_a_task_names_the_backbones_that_meet_it() -> None:
+    tasks = ["embedded/agreement", {"train": "embedded/polarity", "backbones": "tiny:gpt2"}]
+    found = specs(backbones=["tiny:bert", "tiny:gpt2"], methods=["base"], seeds=[0], tasks=tasks)
+    assert [(spec.backbone, spec.train) for spec in found] == [
+        ("tiny:bert", "embedded/agreement"),
+        ("tiny:gpt2", "embedded/agreement"),
+        ("tiny:gpt2", "embedded/polarity"),
+    ]
+    with pytest.raises(UnknownName, match="unknown backbone 'tiny:gpt' in .*, tasks, embedded/polarity"):
+        specs(backbones=["tiny:bert"], tasks=[{"train": "embedded/polarity", "backbones": ["tiny:gpt"]}])
+
+
+def test_the_values_of_a_protocol_are_the_suites_and_what_overrides_change() -> None:
+    overrides = [{"when": {"method": "base"}, "options": {"beams": 2}}]
+    found = specs(methods=["base", "full"], seeds=[0], options={"classify": {"beams": 4}}, overrides=overrides)
+    assert [spec.options for spec in found] == [{"beams": 2}, {"beams": 4}]
+    with pytest.raises(UnknownName, match="unknown protocol 'clasify' in .*, options"):
+        specs(options={"clasify": {}})
 
 
 def test_only_chooses_by_budget() -> None:
