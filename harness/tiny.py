@@ -125,8 +125,8 @@ def parse(text: str) -> Tiny:
     return Tiny(architecture, Shape(width, layers, max(2, width // HEAD_WIDTH), 4 * width, positions=1024))
 
 
-def tokenizer() -> Any:  # Any: tokenizers of transformers have no common typed base
-    """Return a tokenizer whose tokens are bytes."""
+def tokenizer(closed: bool = True) -> Any:  # Any: tokenizers of transformers have no common typed base
+    """Return a tokenizer whose tokens are bytes; ``closed`` puts ``</s>`` behind a text, which nothing continues."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
@@ -137,8 +137,8 @@ def tokenizer() -> Any:  # Any: tokenizers of transformers have no common typed 
     bytewise.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bytewise.decoder = decoders.ByteLevel()
     bytewise.post_processor = processors.TemplateProcessing(
-        single="<s> $A </s>",
-        pair="<s> $A </s> $B </s>",
+        single="<s> $A </s>" if closed else "<s> $A",
+        pair="<s> $A </s> $B </s>" if closed else "<s> $A $B",
         special_tokens=[("<s>", vocabulary["<s>"]), ("</s>", vocabulary["</s>"])],
     )
     names = {

@@ -1,0 +1,274 @@
+"""Prompt: a causal language model answers in words; lm-eval asks and scores, and training is on what it asks.
+
+The model is trained on the very requests that it is scored with: an lm-eval task makes them of the rows, lm-eval's
+model class encodes them, and the loss is on the tokens of the right continuation only. Texts that are too long are cut
+at the beginning, as lm-eval cuts them.
+
+Right continuation: of a multiple choice the right answer (the first, where several are); of several inputs that end
+alike the right input's end; of a request for one continuation that one; of a whole text all of it, window by window;
+where a text is generated the target as in lm-eval's own demonstrations, and then what stops the generation (what tells
+demonstrations apart where that stops it, else the first stop, else the end-of-text token).
+
+Loss of a row: ``continuation``: the mean negative log-likelihood of these tokens. ``candidates``, for multiple choices:
+cross-entropy over all answers, of which each has the mean log-likelihood of its tokens as its logit (random masking,
+ICML 2024). The loss of a batch is the mean over its rows, so it does not depend on how rows are put together.
+
+A prediction is what the card's metrics take. For ``mean.*`` and ``lm.*`` it is what lm-eval says of the item, metric
+name to value, and for a multiple choice ``acc_per_token``: whether the answer with the largest mean log-likelihood of
+its tokens is right. For a metric of classes it is the chosen answer's number, for one of texts the generated text after
+the task's filter, against the card's field ``answers``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from harness import protocol, tiny
+from harness.backbone import Backbone, BackboneFiles, load_model, load_tokenizer
+from harness.encoding import Encoded, Row, encode
+from harness.errors import MissingPrerequisite, NotApplicable
+from harness.live import judge, live, respond
+from harness.metric import find
+from harness.metrics.mean import ITEM
+from harness.protocol import Evaluation, Examples, Predictions
+from harness.requests import Asked, Item, ask, quiet
+from harness.sequences import token_losses
+from harness.splits import Part
+
+PER_TOKEN = "acc_per_token"
+CLASSES, TEXTS = "numbers", "texts"
+"""What metrics may take beside ``ITEM``."""
+
+
+class PromptOptions(protocol.Options):
+    """How an lm-eval task is met."""
+
+    lm_eval: str = Field(description="name of an lm-eval task, shipped:FILE of ours, or path:FILE.yaml of a user")
+    num_fewshot: int | None = Field(default=None, ge=0, description="demonstrations; null takes the task's own number")
+    loss: Literal["continuation", "candidates"] = "continuation"
+    max_gen_tokens: int | None = Field(default=None, ge=1, description="generated at most; null takes the task's own")
+    filter: str | None = Field(default=None, description="which of the task's filters is scored; null takes the first")
+    batch_size: int = Field(default=8, ge=1, description="requests per forward pass when scoring")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows on their way to a device: they become tensors when their loss is asked for."""
+
+    rows: tuple[Row, ...]
+    device: torch.device
+
+
+class Prompt(protocol.Protocol):
+    """An lm-eval task, met by a causal language model."""
+
+    KINDS = ("decoder",)
+    Options = PromptOptions
+    options: PromptOptions
+
+    def head_key(self) -> str:
+        """Return what tells heads apart: there is none."""
+        return "language model"
+
+    def build(self, files: BackboneFiles, meta: bool = False) -> tuple[nn.Module, frozenset[str]]:
+        """Return the language model, which needs no head: what it says words with is its own."""
+        from transformers import AutoModelForCausalLM
+
+        self.refuse_kind(files, "writes text (a causal language model)")
+        model, missing = load_model(files, AutoModelForCausalLM, meta=meta)
+        if files.folder is not None and not meta and missing:
+            raise MissingPrerequisite(
+                f"{files.reference} lacks weights of a language model: {', '.join(sorted(missing)[:3])}; name the "
+                f"weights of one that was pretrained to write"
+            )
+        return model, frozenset()
+
+    def load(self, files: BackboneFiles) -> Backbone:
+        """Return the loaded language model and its tokenizer."""
+        model, head = self.build(files)
+        tokenizer = tiny.tokenizer(closed=False) if files.folder is None else load_tokenizer(files)
+        return Backbone(files, model, head, tokenizer)
+
+    def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:
+        """Encode the requests of a part's rows (Any: a transformers tokenizer)."""
+        asked = ask(part, self.options.lm_eval, self.options.num_fewshot, self.options.max_gen_tokens)
+        if self.options.loss == "candidates" and asked.kind != "multiple_choice":
+            raise NotApplicable(f"{self.card.name} lists no answers ({asked.kind}); set options.loss to continuation")
+        _refuse_unknown(part, asked)
+        with quiet():
+            encoded = encode(asked, tokenizer, max_length)
+        rows = [row for one in encoded for row in one.rows]
+        ids, clusters = part.item_ids(), part.cluster_ids()
+        return Examples(
+            inputs=rows,
+            lengths=np.array([self._length(row) for row in rows], dtype=np.int64),
+            item_ids=_named([ids[item.row] for item in asked.items]),
+            cluster_ids=tuple(clusters[item.row] for item in asked.items),
+            references=self._references(part, asked),
+            truncated=sum(one.is_cut for one in encoded),
+            extra={"asked": asked, "encoded": encoded, "max_length": max_length},
+        )
+
+    def collate(self, examples: Examples, rows: Sequence[int], tokenizer: Any, device: torch.device) -> Batch:
+        """Return some rows; they become tensors when their loss is asked for."""
+        return Batch(tuple(examples.inputs[row] for row in rows), device)
+
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the mean over rows of their loss, in fp32 nats."""
+        if self.options.loss == "candidates":
+            scores = self._scores(model, batch)
+            return torch.stack([_candidates(one, row.gold) for one, row in zip(scores, batch.rows, strict=True)]).mean()
+        losses = token_losses(model, [row.answers[row.gold[0]] for row in batch.rows], batch.device)
+        return torch.stack([one.mean() for one in losses]).mean()
+
+    def log_likelihoods(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Return the log-probability of every answer of a multiple choice, (rows, answers) in fp32.
+
+        It is the softmax over what the task's own decision is the largest of: the log-likelihood of an answer, or with
+        the loss ``candidates`` its mean over tokens. Rows with fewer answers are filled with minus infinity.
+
+        Raises:
+            NotApplicable: where there are no answers to choose from.
+        """
+        if any(len(row.answers) < 2 for row in batch.rows):
+            raise NotApplicable(f"{self.card.name} is no multiple choice: its outcomes cannot be listed")
+        mean = self.options.loss == "candidates"
+        found = [functional.log_softmax(scores, dim=0) for scores in self._scores(model, batch, mean)]
+        return nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=-math.inf)
+
+    def predict(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
+        """Ask lm-eval to score the live model; the requests were encoded once and are the same for every model."""
+        asked: Asked = examples.extra["asked"]
+        encoded: tuple[Encoded, ...] = examples.extra["encoded"]
+        with live(model, evaluation.tokenizer, self.options.batch_size, examples.extra["max_length"]) as scorer:
+            respond(scorer, asked, encoded)
+        values, texts = judge(asked, self.options.filter)
+        means = [_means(item, one) for item, one in zip(asked.items, encoded, strict=True)]
+        chosen = [self._choice(item, scores) for item, scores in zip(asked.items, means, strict=True)]
+        for item, value, scores in zip(asked.items, values, means, strict=True):
+            if item.gold is not None:
+                value[PER_TOKEN] = float(int(np.argmax(scores)) in item.gold)
+        likely = [float(scores[0]) if scores.size else None for scores in means]
+        by_kind: dict[str, Sequence[Any]] = {"multiple_choice": chosen, "generate_until": texts}
+        by_metric: dict[str, Sequence[Any]] = {TEXTS: texts, CLASSES: chosen}
+        shown, predictions = by_kind.get(asked.kind, likely), by_metric.get(self._takes(), values)
+        return Predictions(predictions, self._mean_loss(model, examples, evaluation, means), shown)
+
+    def _takes(self) -> str:
+        """Return what the card's metrics take: classes, texts, or all that lm-eval says of an item.
+
+        Raises:
+            MissingPrerequisite: if they do not all take the same.
+        """
+        names = (self.card.metric.name, *self.card.also)
+        kinds = {name: find(name).takes for name in names}
+        taken = {kind if kind in (CLASSES, ITEM) else TEXTS if "text" in kind else ITEM for kind in kinds.values()}
+        if len(taken) > 1:
+            raise MissingPrerequisite(
+                f"the metrics of {self.card.name} take different predictions ({', '.join(names)}); name those of one "
+                f"kind in its variant for prompt"
+            )
+        return taken.pop()
+
+    def _references(self, part: Part, asked: Asked) -> list[Any]:  # Any: as the metrics take them
+        """Return what the predictions are scored against."""
+        takes = self._takes()
+        if takes == TEXTS:
+            answers = part.fields(answers=(str, list))["answers"]
+            return [answers[item.row] for item in asked.items]
+        if takes == CLASSES:
+            return [item.gold[0] if item.gold else -1 for item in asked.items]
+        return [str(asked.task.doc_to_target(item.doc)) for item in asked.items]
+
+    def _choice(self, item: Item, means: NDArray[np.float64]) -> int:
+        """Return the answer that a multiple choice is decided for; -1 where there is none to choose from."""
+        if not item.num_choices:
+            return -1
+        if self.options.loss == "candidates" or self.card.metric.name.endswith(PER_TOKEN):
+            return int(np.argmax(means))
+        return int(np.argmax([one.resps[0][0] for one in item.instances[: item.num_choices]]))
+
+    def _scores(self, model: nn.Module, batch: Batch, mean: bool = True) -> list[Tensor]:
+        """Return the mean log-likelihood (or the sum) of each answer's tokens, one tensor (answers,) per row."""
+        losses = token_losses(model, [answer for row in batch.rows for answer in row.answers], batch.device)
+        scores = torch.stack([-(one.mean() if mean else one.sum()) for one in losses])
+        return list(torch.split(scores, [len(row.answers) for row in batch.rows]))
+
+    def _length(self, row: Row) -> int:
+        """Return how many tokens the loss of a row reads."""
+        read = row.answers if self.options.loss == "candidates" else row.answers[row.gold[0] : row.gold[0] + 1]
+        return sum(map(len, {answer.read for answer in read}))
+
+    def _mean_loss(
+        self,
+        model: nn.Module,
+        examples: Examples,
+        evaluation: Evaluation,
+        means: Sequence[NDArray[np.float64]],
+    ) -> float | None:
+        """Return the mean loss over the items whose right answer is known; what was scored already is not run again."""
+        asked: Asked = examples.extra["asked"]
+        if asked.kind == "generate_until":
+            total = 0.0
+            for rows, batch in evaluation.batches(self, examples):
+                with evaluation.autocast():
+                    total += float(self.loss(model, batch)) * len(rows)
+            return total / len(examples)
+        pairs = [(scores, item.gold or (0,)) for scores, item in zip(means, asked.items, strict=True)]
+        known = [pair for pair, item in zip(pairs, asked.items, strict=True) if item.gold or not item.num_choices]
+        if not known:
+            return None
+        if self.options.loss == "candidates":
+            return float(np.mean([_candidates(torch.tensor(scores), gold) for scores, gold in known]))
+        return float(np.mean([-scores[gold[0]] for scores, gold in known]))
+
+
+def _candidates(scores: Tensor, gold: Sequence[int]) -> Tensor:
+    """Return the cross-entropy of logits (answers,) where any of some answers is right."""
+    return torch.logsumexp(scores, dim=0) - torch.logsumexp(scores[list(gold)], dim=0)
+
+
+def _means(item: Item, encoded: Encoded) -> NDArray[np.float64]:
+    """Return the mean log-likelihood per token of each answer, or of the one asked for; none where a text is made."""
+    if not encoded.requests:
+        return np.zeros(0)
+    if not isinstance(item.instances[0].resps[0], tuple):  # a whole text, in windows
+        return np.array([item.instances[0].resps[0] / sum(len(text) for _, _, text in encoded.requests)])
+    sums = [instance.resps[0][0] for instance in item.instances[: item.num_choices or 1]]
+    return np.array(sums) / [len(text) for _, _, text in encoded.requests[: len(sums)]]
+
+
+def _refuse_unknown(part: Part, asked: Asked) -> None:
+    """Raise where the right answer of a multiple choice is none of its answers and something needs it."""
+    unknown = [item.row for item in asked.items if item.num_choices and item.gold is None]
+    judged = part.split != "train" and callable(asked.task.config.process_results)
+    if unknown and not judged:
+        raise MissingPrerequisite(
+            f"{part.title} has {len(unknown)} rows whose right answer is none of the answers, such as row "
+            f"{part.chosen()[unknown[0]]}; -1 marks labels that are not public"
+        )
+
+
+def _named(ids: Sequence[str]) -> tuple[str, ...]:
+    """Return a name for each item: its row's, numbered where a row makes several."""
+    seen: dict[str, int] = {}
+    many = {one for one, count in Counter(ids).items() if count > 1}
+    names = []
+    for one in ids:
+        names.append(f"{one}.{seen.get(one, 0)}" if one in many else one)
+        seen[one] = seen.get(one, 0) + 1
+    return tuple(names)
+
+
+PROTOCOL = Prompt

@@ -1,0 +1,249 @@
+"""Prompt trains on the tokens that lm-eval scores, and its scores are lm-eval's own, to the last bit."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from harness.backbone import Backbone, locate
+from harness.errors import MissingPrerequisite, NotApplicable
+from harness.metric import find
+from harness.protocol import meet
+from harness.registry import load_task
+from tests.tasks.lm_tasks import TASKS, Toys, backbone, evaluator, fed, theirs, write
+
+CPU = torch.device("cpu")
+KINDS = ("choice", "one_token", "two", "inputs", "text", "target", "whole")
+
+
+@pytest.fixture(scope="module")
+def toys(tmp_path_factory: pytest.TempPathFactory) -> Toys:
+    return write(tmp_path_factory.mktemp("toys"))
+
+
+@pytest.fixture(scope="module")
+def loaded() -> Backbone:
+    return backbone("tiny:llama")
+
+
+def unpadded(rows: list[tuple[int, ...]], pad: int = 0) -> set[tuple[int, ...]]:
+    kept = set()
+    for row in rows:
+        end = len(row)
+        while end and row[end - 1] == pad:
+            end -= 1
+        kept.add(row[:end])
+    return kept
+
+
+def test_every_kind_of_request_is_tested() -> None:
+    assert set(TASKS) == set(KINDS)
+
+
+@pytest.mark.parametrize("length", [96, 24])
+@pytest.mark.parametrize("task", KINDS)
+def test_the_training_tokens_are_those_that_lm_eval_feeds_the_model(
+    task: str, length: int, toys: Toys, loaded: Backbone
+) -> None:
+    examples = toys.encode(task, loaded.tokenizer, length)
+    with fed(loaded.model) as seen:
+        theirs(toys, task, loaded, length)
+    trained = {row.answers[row.gold[0]] for row in examples.inputs}
+    if task == "text":  # where it is generated, what is fed first is the prompt, and then token by token
+        assert {one.ids[: -one.num_scored] for one in trained} == {row for row in seen if len(row) > 1}
+    else:
+        assert {one.read for one in trained} <= unpadded(seen)
+        answers = {answer.read for row in examples.inputs for answer in row.answers}
+        assert answers == unpadded(seen)
+    assert (examples.truncated > 0) == (length == 24 and task != "whole")
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_predictions_are_lm_evals_item_by_item(task: str, toys: Toys, loaded: Backbone) -> None:
+    protocol = toys.protocol(task)
+    examples = toys.encode(task, loaded.tokenizer)
+    ours = evaluator(loaded).predict(loaded.model, protocol, examples)
+    found = theirs(toys, task, loaded)
+    samples = sorted(found["samples"][f"toy_{task}"], key=lambda sample: sample["doc_id"])
+    assert len(samples) == len(ours.values) == 13
+    for sample, values in zip(samples, ours.values, strict=True):
+        assert repr({name: sample[name] for name in sample["metrics"]}) == repr(
+            {name: value for name, value in values.items() if name != "acc_per_token"}
+        )
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_every_metric_of_the_card_is_lm_evals_number(task: str, toys: Toys, loaded: Backbone) -> None:
+    protocol = toys.protocol(task)
+    examples = toys.encode(task, loaded.tokenizer)
+    ours = evaluator(loaded).predict(loaded.model, protocol, examples)
+    numbers = theirs(toys, task, loaded)["results"][f"toy_{task}"]
+    names = [protocol.card.metric.name, *protocol.card.also]
+    assert len(names) == len(TASKS[task]["metric_list"])
+    for name in names:
+        metric = find(name)
+        score = metric.score(metric.rows(ours.values, examples.references))
+        assert score == pytest.approx(numbers[f"{name.partition('.')[2]},none"], abs=1e-12), name
+
+
+@pytest.mark.parametrize("task", ["choice", "text"])
+def test_demonstrations_are_those_of_lm_eval(task: str, toys: Toys, loaded: Backbone) -> None:
+    examples = toys.encode(task, loaded.tokenizer, 160, num_fewshot=2)
+    samples = theirs(toys, task, loaded, 160, num_fewshot=2)["samples"][f"toy_{task}"]
+    asked = [item.instances[0].args[0] for item in examples.extra["asked"].items]
+    assert asked == [sample["arguments"][0][0] for sample in sorted(samples, key=lambda one: one["doc_id"])]
+    assert all(text.count("\n\n") == 2 for text in asked)
+
+
+def test_a_row_is_no_demonstration_for_itself(toys: Toys, loaded: Backbone) -> None:
+    examples = toys.encode("choice", loaded.tokenizer, 160, split="train", num_fewshot=8)
+    for item in examples.extra["asked"].items:
+        *shown, own = item.instances[0].args[0].split("\n\n")
+        assert len(shown) == 8
+        assert not any(one.startswith(own) for one in shown)
+
+
+def test_the_loss_is_the_mean_over_rows_of_the_mean_over_the_continuations_tokens(toys: Toys, loaded: Backbone) -> None:
+    protocol, examples = toys.protocol("choice"), toys.encode("choice", loaded.tokenizer)
+    rows = [0, 1, 2, 5]
+    batch = protocol.collate(examples, rows, loaded.tokenizer, CPU)
+    with torch.no_grad():
+        loss = float(protocol.loss(loaded.model, batch))
+        by_hand = []
+        for row in rows:
+            answer = examples.inputs[row].answers[examples.inputs[row].gold[0]]
+            logits = loaded.model(torch.tensor([answer.read])).logits[0].double()
+            chances = torch.log_softmax(logits, dim=-1)
+            places = range(len(answer.read) - answer.num_scored, len(answer.read))
+            by_hand.append(-np.mean([float(chances[place, answer.ids[place + 1]]) for place in places]))
+    assert loss == pytest.approx(np.mean(by_hand), abs=1e-5)
+
+
+@pytest.mark.parametrize("task", ["choice", "one_token", "inputs"])
+def test_candidates_is_the_cross_entropy_over_mean_token_log_likelihoods(
+    task: str, toys: Toys, loaded: Backbone
+) -> None:
+    protocol = toys.protocol(task, loss="candidates")
+    examples = toys.encode(task, loaded.tokenizer, loss="candidates")
+    batch = protocol.collate(examples, list(range(13)), loaded.tokenizer, CPU)
+    with torch.no_grad():
+        loss = float(protocol.loss(loaded.model, batch))
+    samples = theirs(toys, task, loaded)["samples"][f"toy_{task}"]
+    expected = []
+    for sample, row in zip(sorted(samples, key=lambda one: one["doc_id"]), examples.inputs, strict=True):
+        sums = np.array([float(response[0]) for response in sample["filtered_resps"]])
+        means = sums / [answer.num_scored for answer in row.answers]
+        expected.append(np.log(np.exp(means).sum()) - means[row.gold[0]])
+    assert loss == pytest.approx(np.mean(expected), abs=1e-5)
+    predicted = evaluator(loaded).predict(loaded.model, protocol, examples)
+    assert predicted.loss == pytest.approx(loss, abs=1e-5)
+
+
+@pytest.mark.parametrize("task", KINDS)
+def test_the_validation_loss_is_the_training_loss_of_the_same_rows(task: str, toys: Toys, loaded: Backbone) -> None:
+    protocol, examples = toys.protocol(task), toys.encode(task, loaded.tokenizer)
+    predicted = evaluator(loaded).predict(loaded.model, protocol, examples)
+    with torch.no_grad():
+        batch = protocol.collate(examples, list(range(len(examples))), loaded.tokenizer, CPU)
+        assert predicted.loss == pytest.approx(float(protocol.loss(loaded.model, batch)), abs=1e-5)
+
+
+def test_log_likelihoods_are_normalised_over_the_answers(toys: Toys, loaded: Backbone) -> None:
+    protocol, examples = toys.protocol("choice"), toys.encode("choice", loaded.tokenizer)
+    batch = protocol.collate(examples, [0, 3], loaded.tokenizer, CPU)
+    with torch.no_grad():
+        found = protocol.log_likelihoods(loaded.model, batch)
+    assert found.shape == (2, 3)
+    assert torch.allclose(found.exp().sum(dim=1), torch.ones(2), atol=1e-6)
+    samples = sorted(theirs(toys, "choice", loaded)["samples"]["toy_choice"], key=lambda one: one["doc_id"])
+    sums = torch.tensor([[float(r[0]) for r in samples[row]["filtered_resps"]] for row in (0, 3)])
+    assert torch.allclose(found, torch.log_softmax(sums, dim=1), atol=1e-5)
+    text = toys.encode("text", loaded.tokenizer)
+    with pytest.raises(NotApplicable, match="no multiple choice"):
+        toys.protocol("text").log_likelihoods(
+            loaded.model, toys.protocol("text").collate(text, [0], loaded.tokenizer, CPU)
+        )
+
+
+def test_a_generated_answer_is_trained_to_end_as_it_is_stopped(toys: Toys, loaded: Backbone) -> None:
+    examples = toys.encode("text", loaded.tokenizer)
+    (answer,) = examples.inputs[2].answers
+    assert loaded.tokenizer.decode(answer.ids[-answer.num_scored :]) == " very large\n"
+    assert loaded.tokenizer.decode(answer.ids[1 : -answer.num_scored]) == "Thing: thingss 2\nSize:"
+
+
+def test_scoring_leaves_no_trace(toys: Toys, loaded: Backbone) -> None:
+    protocol, examples = toys.protocol("text"), toys.encode("text", loaded.tokenizer)
+    loaded.model.train()
+    embedding = next(loaded.model.modules())
+    torch.manual_seed(3), random.seed(3), np.random.seed(3)
+    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()
+    kept = loaded.tokenizer.padding_side, loaded.tokenizer.pad_token, dict(vars(loaded.model))
+    evaluator(loaded).predict(loaded.model, protocol, examples)
+    toys.encode("choice", loaded.tokenizer, 160, num_fewshot=2)
+    assert torch.equal(before[0], torch.get_rng_state())
+    assert before[1] == random.getstate()
+    assert before[2] == np.random.get_state()[1].tolist()
+    assert kept[:2] == (loaded.tokenizer.padding_side, loaded.tokenizer.pad_token)
+    assert kept[2].keys() == vars(loaded.model).keys()
+    assert all(module.training for module in embedding.modules())
+    assert not loaded.changed()
+    loaded.model.eval()
+
+
+def test_weights_that_a_method_untied_stay_untied(toys: Toys) -> None:
+    loaded = backbone("tiny:gpt2")
+    own = torch.nn.Parameter(loaded.model.lm_head.weight.detach().clone())  # type: ignore[union-attr]
+    loaded.model.lm_head.weight = own  # type: ignore[union-attr]
+    evaluator(loaded).predict(loaded.model, toys.protocol("choice"), toys.encode("choice", loaded.tokenizer))
+    assert loaded.model.lm_head.weight is own  # type: ignore[union-attr]
+
+
+def test_there_is_no_head_and_tied_weights_count_once() -> None:
+    loaded = backbone("tiny:gpt2")
+    assert loaded.head == frozenset()
+    assert loaded.num_parameters == sum(p.numel() for p in {id(p): p for p in loaded.model.parameters()}.values())
+    shapes, head = meet("prompt", load_task("lm/boolq").card).build(locate("tiny:gpt2"), meta=True)
+    assert head == frozenset()
+    assert sum(p.numel() for p in shapes.parameters()) == loaded.num_parameters
+
+
+def bad(tmp_path: Path, loaded: Backbone, change: dict[str, Any], match: str, **options: Any) -> None:
+    name = next(iter(change))
+    toys = write(tmp_path, {name: TASKS[name] | change[name]})
+    with pytest.raises((MissingPrerequisite, NotApplicable), match=match):
+        toys.encode(name, loaded.tokenizer, split="train", **options)
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "match"),
+    [
+        ({"choice": {"doc_to_text": "{{absent}}"}}, {}, "absent"),
+        ({"choice": {"doc_to_target": "unknown"}}, {}, r"\d+ rows whose right answer is none of the answers"),
+        ({"text": {"generation_kwargs": {"until": ["\n"], "max_gen_toks": 200}}}, {}, "max_gen_tokens"),
+        ({"text": {}}, {"loss": "candidates"}, "lists no answers"),
+        ({"choice": {"num_fewshot": 0}}, {"num_fewshot": 2}, "without demonstrations"),
+    ],
+)
+def test_bad_input_is_refused_by_name(
+    change: dict[str, Any], options: dict[str, Any], match: str, tmp_path: Path, loaded: Backbone
+) -> None:
+    bad(tmp_path, loaded, change, match, **options)
+
+
+def test_an_encoder_is_refused() -> None:
+    with pytest.raises(NotApplicable, match="causal language model"):
+        meet("prompt", load_task("lm/boolq").card).build(locate("tiny:bert"))
+
+
+def test_a_sampled_score_is_finite(toys: Toys, loaded: Backbone) -> None:
+    examples = toys.encode("whole", loaded.tokenizer, 24)
+    predicted = evaluator(loaded).predict(loaded.model, toys.protocol("whole"), examples)
+    assert predicted.loss is not None
+    assert math.isfinite(predicted.loss)
