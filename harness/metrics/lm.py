@@ -19,7 +19,7 @@ import numpy as np
 from harness.errors import MissingPrerequisite
 from harness.metric import METRICS as METRICS_OF_CLASSES
 from harness.metric import Column, Metric, Rows, mean_of
-from harness.metrics.mean import ITEM
+from harness.metrics.mean import GIVEN
 
 USUAL = {"f1": "f1", "mcc": "matthews_corrcoef", "perplexity": "perplexity", "brier_score": "brier_score"}
 USUAL |= {"word_perplexity": "weighted_perplexity", "byte_perplexity": "weighted_perplexity"}
@@ -144,7 +144,7 @@ def is_known(name: str) -> bool:
 def _metric(asked: str, name: str, way: str) -> Metric:
     found = WAYS.get(way)
     if found is None:
-        return Metric(f"lm.{asked}", _refused(name, way), mean_of(name), (name,), None, ITEM)
+        return Metric(f"lm.{asked}", _refused(name, way), mean_of(name), (name,), None, GIVEN)
 
     def columns(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Column]:
         del references
@@ -157,7 +157,7 @@ def _metric(asked: str, name: str, way: str) -> Metric:
         return found.formula({key: rows[f"{name}_{key}"] for key in found.statistics}, weights)
 
     return Metric(
-        f"lm.{asked}", columns, formula, tuple(f"{name}_{key}" for key in found.statistics), found.lowest, ITEM
+        f"lm.{asked}", columns, formula, tuple(f"{name}_{key}" for key in found.statistics), found.lowest, GIVEN
     )
 
 

@@ -13,8 +13,8 @@ import numpy as np
 
 from harness.metric import Column, Metric, mean_of
 
-ITEM = "given"
-"""What a metric takes whose prediction is all that was computed of an item, and whose reference says nothing."""
+GIVEN = "given"
+"""What a metric takes whose prediction is what was computed of an item, and whose reference says nothing."""
 
 
 def number(prediction: Any, name: str) -> float:
@@ -42,7 +42,7 @@ class _AnyName(dict[str, Metric]):
             del references
             return {name: np.array([number(one, name) for one in predictions], dtype=np.float64)}
 
-        return Metric(f"mean.{name}", columns, mean_of(name), (name,), lowest=None, takes=ITEM)
+        return Metric(f"mean.{name}", columns, mean_of(name), (name,), lowest=None, takes=GIVEN)
 
 
 METRICS = _AnyName()

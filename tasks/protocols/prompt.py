@@ -40,15 +40,18 @@ from harness.encoding import Encoded, Row, encode
 from harness.errors import MissingPrerequisite, NotApplicable
 from harness.live import judge, live, respond
 from harness.metric import find
-from harness.metrics.mean import ITEM
 from harness.protocol import Evaluation, Examples, Predictions
 from harness.requests import Asked, Item, ask, quiet
 from harness.sequences import token_losses
 from harness.splits import Part
 
 PER_TOKEN = "acc_per_token"
-CLASSES, TEXTS = "numbers", "texts"
-"""What metrics may take beside ``ITEM``."""
+CLASSES = ("numbers", "label of a question", "label of a pair")
+TEXTS = ("text", "answer", "spans", "texts")
+GIVEN = ("given",)
+"""What the metrics of each kind of prediction say that they take."""
+TOGETHER = ("question", "pair")
+"""Fields that say what rows a metric of classes counts together."""
 
 
 class PromptOptions(protocol.Options):
@@ -161,7 +164,11 @@ class Prompt(protocol.Protocol):
                 value[PER_TOKEN] = float(int(np.argmax(scores)) in item.gold)
         likely = [float(scores[0]) if scores.size else None for scores in means]
         by_kind: dict[str, Sequence[Any]] = {"multiple_choice": chosen, "generate_until": texts}
-        by_metric: dict[str, Sequence[Any]] = {TEXTS: texts, CLASSES: chosen}
+        if asked.kind == "multiple_choice":
+            texts = [
+                asked.task.doc_to_choice(item.doc)[choice] for item, choice in zip(asked.items, chosen, strict=True)
+            ]
+        by_metric: dict[str, Sequence[Any]] = {TEXTS[0]: [text.strip() for text in texts], CLASSES[0]: chosen}
         shown, predictions = by_kind.get(asked.kind, likely), by_metric.get(self._takes(), values)
         return Predictions(predictions, self._mean_loss(model, examples, evaluation, means), shown)
 
@@ -172,24 +179,44 @@ class Prompt(protocol.Protocol):
             MissingPrerequisite: if they do not all take the same.
         """
         names = (self.card.metric.name, *self.card.also)
-        kinds = {name: find(name).takes for name in names}
-        taken = {kind if kind in (CLASSES, ITEM) else TEXTS if "text" in kind else ITEM for kind in kinds.values()}
+        taken = {next((kind for kind in (CLASSES, TEXTS) if find(name).takes in kind), GIVEN) for name in names}
         if len(taken) > 1:
             raise MissingPrerequisite(
                 f"the metrics of {self.card.name} take different predictions ({', '.join(names)}); name those of one "
                 f"kind in its variant for prompt"
             )
-        return taken.pop()
+        (kind,) = taken
+        return kind[0]
 
     def _references(self, part: Part, asked: Asked) -> list[Any]:  # Any: as the metrics take them
         """Return what the predictions are scored against."""
         takes = self._takes()
-        if takes == TEXTS:
+        if takes == GIVEN[0]:
+            return [str(asked.task.doc_to_target(item.doc)) for item in asked.items]
+        if takes == TEXTS[0]:
             answers = part.fields(answers=(str, list))["answers"]
             return [answers[item.row] for item in asked.items]
-        if takes == CLASSES:
-            return [item.gold[0] if item.gold else -1 for item in asked.items]
-        return [str(asked.task.doc_to_target(item.doc)) for item in asked.items]
+        classes = [item.gold[0] if item.gold else -1 for item in asked.items]
+        self._check_order(part, asked, classes)
+        together = [field for field in TOGETHER if field in self.card.columns]
+        if not together:
+            return list(classes)
+        values = part.values(self.card.columns[together[0]])
+        pairs = zip(classes, asked.items, strict=True)
+        return [{"label": right, together[0]: str(values[item.row])} for right, item in pairs]
+
+    def _check_order(self, part: Part, asked: Asked, classes: Sequence[int]) -> None:
+        """Refuse a task whose answers are not in the order of the card's labels: a class would mean another one."""
+        if "label" not in self.card.columns:
+            return
+        labels = part.values(self.card.columns["label"])
+        wrong = [item.row for item, right in zip(asked.items, classes, strict=True) if labels[item.row] != right]
+        if wrong:
+            raise MissingPrerequisite(
+                f"{part.title}: {self.options.lm_eval} takes answer {classes[wrong[0]]} of row "
+                f"{part.chosen()[wrong[0]]} for right, whose label is {labels[wrong[0]]!r}; list its answers in the "
+                f"order of the labels"
+            )
 
     def _choice(self, item: Item, means: NDArray[np.float64]) -> int:
         """Return the answer that a multiple choice is decided for; -1 where there is none to choose from."""

@@ -84,13 +84,17 @@ def perfect(metric: Metric, references: Sequence[Any]) -> list[Any]:
     return [KINDS[metric.takes].perfect(reference) for reference in references]
 
 
+OPEN: dict[str, tuple[str, ...]] = {"mean": ("acc",), "lm": ()}
+"""Families of any name; lm's predictions hold what is right as well, and test_lm.py compares them with lm-eval's."""
+
+
 def all_names() -> list[str]:
     """Return every metric of a family, found as ``find`` finds them."""
     found = []
     for path in sorted(FOLDER.glob("*.py")):
         if not path.name.startswith("_"):
             names = __import__(f"harness.metrics.{path.stem}", fromlist=["METRICS"]).METRICS
-            found += [f"{path.stem}.{name}" for name in names or ("acc",)]
+            found += [f"{path.stem}.{name}" for name in names or OPEN[path.stem]]
     return found
 
 
