@@ -55,7 +55,14 @@ def _no_browser() -> str | None:
 
 
 def _no_java() -> str | None:
-    return None if shutil.which("java") else "java is not on the path"
+    from harness.errors import MissingPrerequisite
+    from harness.metrics.parts.meteor import jar
+
+    try:
+        jar()
+    except MissingPrerequisite as error:
+        return str(error)
+    return None
 
 
 def _not_asked_for(name: str) -> str | None:
