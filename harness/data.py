@@ -102,13 +102,13 @@ class DataSource:
             return "missing"
 
     def read(self, task: Task, split: Split) -> Raw:
-        """Return the rows of one split, with the columns that the task's code adds.
+        """Return the rows of one split that are the task's, with the columns that its code adds.
 
         Raises:
             MissingPrerequisite: if they cannot be had, or are not those that the manifest names.
         """
         raw = self.fetch(task, split)
-        return Raw(task.prepare(raw.table, split), raw.digest, raw.state)
+        return Raw(task.prepare(_chosen(raw.table, task), split), raw.digest, raw.state)
 
     def fetch(self, task: Task, split: Split) -> Raw:
         """Return the rows of one split as the source has them; see ``read``."""
@@ -167,6 +167,21 @@ def _manifest(path: Path, changed: int) -> dict[str, dict[str, object]]:
         return dict(json.loads(path.read_text(encoding="utf-8"))["files"])
     except (ValueError, KeyError, TypeError) as error:
         raise MissingPrerequisite(f"{path} is not a manifest ({error!r}); fetch the mirror again") from error
+
+
+def _chosen(table: pa.Table, task: Task) -> pa.Table:
+    """Return the rows of a source that are the task's (``Source.where``)."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for column, values in task.card.source.where.items():
+        if column not in table.column_names:
+            raise MissingPrerequisite(
+                f"{task.card.name} takes the rows of {task.card.source.hub} by their column {column}, which is not "
+                f"there; it has {', '.join(table.column_names)}"
+            )
+        table = table.filter(pc.is_in(table.column(column), pa.array(values)))
+    return table
 
 
 def _from_hub(task: Task, split: Split) -> pa.Table:

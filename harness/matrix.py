@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from pydantic import ValidationError
@@ -41,9 +42,10 @@ def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
         UnknownName: for a method, task or protocol that nothing has.
         BadSuite: if a value makes no sense, or nothing is left to run.
     """
+    suite = suite.model_copy(update={"tasks": tuple(_spelled_out(suite, task) for task in suite.tasks)})
     _check_names(suite, only)
     try:
-        specs = tuple(spec for spec in _specs(suite) if passes(spec, only))
+        specs = tuple(spec for spec in _specs(suite) if _passes(spec, only))
     except ValidationError as error:
         raise BadSuite(f"{suite.name}: {explain(error, Spec)}") from error
     if not specs:
@@ -83,6 +85,24 @@ def check_values(specs: Iterable[Spec]) -> None:
             config.model_validate(values)
         except ValidationError as error:
             raise BadSuite(f"method {method!r}: {explain(error, config)}") from error
+
+
+def _spelled_out(suite: Suite, task: TaskEntry) -> TaskEntry:
+    """Return a task with the names that a pattern such as ``mmlu/*`` stands for among those that it is scored on.
+
+    These are tasks that are only scored; what takes its rows from among another's (``where``) is named in full.
+    """
+    names: list[str] = []
+    for asked in task.score:
+        found = [asked]
+        if "*" in asked:
+            cards = {name: entry.card for name, entry in registry.tasks().items() if fnmatchcase(name, asked)}
+            only_scored = {name: card["source"] for name, card in cards.items() if card.get("score_only_with")}
+            found = [name for name, source in only_scored.items() if isinstance(source, dict) and "where" not in source]
+        if not found:
+            raise BadSuite(f"{suite.name}: no task that is only scored is called {asked!r}; see `paretune list tasks`")
+        names += found
+    return task.model_copy(update={"score": tuple(dict.fromkeys(names))})
 
 
 def _specs(suite: Suite) -> Iterator[Spec]:
@@ -180,6 +200,12 @@ def _check_task(suite: Suite, task: TaskEntry) -> None:
             f"{suite.name}: {task.train} has no training split; "
             f"write {{train: {trained.score_only_with}, score: [{task.train}]}}"
         )
+    for card in scored:
+        if card.source.hub and "evaluation" not in card.source.splits:
+            raise BadSuite(
+                f"{suite.name}: {card.name} has no split to be scored on; "
+                f"write {{train: {task.train}, score: [...]}} with the tasks that the trained model is scored on"
+            )
     protocol = task.protocol or suite.protocol or trained.protocols[0]
     for card in (trained, *scored):
         if protocol not in card.protocols:
@@ -194,8 +220,7 @@ def _check_task(suite: Suite, task: TaskEntry) -> None:
             )
 
 
-def passes(spec: Spec, only: Sequence[Filter]) -> bool:
-    """Return whether a spec is among those that a filter picks."""
+def _passes(spec: Spec, only: Sequence[Filter]) -> bool:
     wanted: dict[str, list[str]] = {}
     for key, value in only:
         wanted.setdefault(key, []).append(value)

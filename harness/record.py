@@ -19,12 +19,13 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from harness.spec import Spec
 
 SCHEMA_VERSION = 1
-RECORD_FILE, STARTED_FILE, ITEMS_FILE, LOG_FILE, TRAINED_FILE = (
+RECORD_FILE, STARTED_FILE, ITEMS_FILE, LOG_FILE, TRAINED_FILE, EXTRA_FOLDER = (
     "record.json",
     "started.json",
     "items.parquet",
     "log.txt",
     "trained.safetensors",
+    "extra",
 )
 
 Status = Literal["ok", "diverged", "out_of_memory", "timed_out", "lost", "failed", "cancelled", "not_applicable"]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from harness.splits import Part
 
 Split = Literal["train", "validation", "evaluation", "hidden", "fewshot"]
 """``train`` is what is trained on, and validated on where there is no official ``validation`` split; ``evaluation`` is
@@ -40,6 +43,8 @@ class Source(_Facts):
     revision: str | None = None
     splits: dict[Split, str] = {"train": "train", "evaluation": "validation"}
     """Our split names to the source's."""
+    where: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)
+    """Column to the values of the rows that this task takes, in every split; the others are another task's."""
 
 
 class Variant(_Facts):
@@ -139,3 +144,13 @@ class Task:
         Rows keep their number and order: an item's id is its row number in the source.
         """
         return table
+
+    def files(self, run_id: str, part: Part, items: pa.Table) -> Mapping[str, str]:
+        """Return what a run that scored this task leaves in files of its own beside its record, by their names.
+
+        Args:
+            run_id: names the run.
+            part: the scored rows.
+            items: their item table, in the same order.
+        """
+        return {}

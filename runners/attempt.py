@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,6 +19,7 @@ from harness import registry
 from harness.environment import redact
 from harness.errors import MissingPrerequisite, UnknownName
 from harness.record import (
+    EXTRA_FOLDER,
     ITEMS_FILE,
     LOG_FILE,
     RECORD_FILE,
@@ -201,6 +203,7 @@ def discard_results(folder: Path) -> None:
     results = [folder / name for name in (ITEMS_FILE, TRAINED_FILE, TRAINED_FACTS_FILE)]
     for path in (*results, *folder.glob(".*.partial")):
         path.unlink(missing_ok=True)
+    shutil.rmtree(folder / EXTRA_FOLDER, ignore_errors=True)
 
 
 def failure(kind: str, message: str, folder: Path) -> Failure:

@@ -42,6 +42,8 @@ class Outcome:
     best_epoch: int | None = None
     scores: tuple[TaskScore, ...] = ()
     items: pa.Table | None = None
+    files: dict[str, str] = field(default_factory=dict)
+    """What the scored tasks leave beside the record, name to content."""
     state: dict[str, torch.Tensor] | None = None
     """The trained part, where the keep policy wants it."""
     facts: Facts | None = None
@@ -184,6 +186,7 @@ def _score(
         block, items, notes = score(evaluator, backbone.model, protocol, examples)
         outcome.scores += (block,)
         outcome.notes += notes
+        outcome.files |= tests[name].task.files(spec.run_id, tests[name], items)
         tables.append(items)
     outcome.items = pa.concat_tables(tables, promote_options="default")
 

@@ -25,7 +25,7 @@ from typing import IO, Any, NoReturn
 from harness.digest import file_digest
 from harness.environment import describe, limit_threads
 from harness.errors import Diverged, MissingPrerequisite, NotApplicable
-from harness.record import ITEMS_FILE, RECORD_FILE, Record, Status, write_once
+from harness.record import EXTRA_FOLDER, ITEMS_FILE, RECORD_FILE, Record, Status, write_once
 from harness.registry import check_packages
 from harness.spec import Spec
 from runners.attempt import Attempt, cards, discard_results, failure, now, open_attempt
@@ -158,6 +158,10 @@ class _Run:
         discard_results(folder)
         if outcome.items is not None and error is None:
             digests = digests.model_copy(update={"items": _write_items(folder, outcome.items)})
+        if outcome.files and error is None:
+            (folder / EXTRA_FOLDER).mkdir()
+            for name, text in outcome.files.items():
+                (folder / EXTRA_FOLDER / name).write_text(text, encoding="utf-8")
         if outcome.state and error is None:
             from runners import checkpoint
 

@@ -73,6 +73,23 @@ def test_a_mirror_is_read_and_its_state_and_digest_reported(tmp_path: Path) -> N
     assert (raw.table.to_pydict()["text"], raw.digest, raw.state) == (["a", "b"], sha256(path), "subset")
 
 
+def test_a_task_may_take_the_rows_with_some_values_of_a_column(tmp_path: Path) -> None:
+    path = tmp_path / "team" / "toy" / "small" / "train.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"text": list("abcd"), "label": [0, 1, 0, 1], "topic": ["x", "y", "z", "x"]}), path)
+    source = {"hub": "team/toy", "config": "small", "where": {"topic": ["x", "y"]}}
+
+    def read(**where: Any) -> list[str]:
+        card = TaskCard.model_validate({"name": "toy/some", **FACTS, "source": {**source, **where}})
+        texts: list[str] = DataSource(tmp_path).read(Task(card), "train").table["text"].to_pylist()
+        return texts
+
+    assert read() == ["a", "b", "d"]
+    assert read(where={"topic": ["x"], "label": [1]}) == ["d"]
+    with pytest.raises(MissingPrerequisite, match="by their column theme, which is not there; it has text, label"):
+        read(where={"theme": ["x"]})
+
+
 def test_a_mirror_without_a_manifest_is_of_unknown_state(tmp_path: Path) -> None:
     task, path = mirrored(tmp_path)
     raw = DataSource(tmp_path).read(task, "train")

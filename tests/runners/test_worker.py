@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.torch import load_file
 
-from harness.record import ITEMS_FILE, LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, read_record
-from runners.attempt import TRAINED_FACTS_FILE
+from harness import registry
+from harness.record import EXTRA_FOLDER, ITEMS_FILE, LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, read_record
+from harness.splits import Part
+from runners.attempt import TRAINED_FACTS_FILE, discard_results
 from runners.checkpoint import load
 from tests.runners.faulty import SECRET, answer, run_here
 
@@ -39,6 +41,22 @@ def test_a_run_leaves_a_record_items_log_and_trained_part(tmp_path: Path, warm: 
     assert (facts.total, facts.weights) == (record.counts.total, record.digests.weights)
     assert record.cost.steps == facts.total_steps == 16
     assert {"load", "data", "attach", "fit", "validate", "score", "restore"} <= set(record.cost.seconds)
+
+
+def test_what_a_task_leaves_beside_the_record_is_of_the_attempt_that_succeeded(
+    tmp_path: Path, faulty: Path, warm: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def files(run_id: str, part: Part, items: Any) -> dict[str, str]:
+        return {"said.txt": f"{run_id} {part.title} {items.num_rows} \N{SNOWMAN}"}
+
+    monkeypatch.setattr(registry.load_task("embedded/polarity", "classify"), "files", files)
+    record, folder, _ = run_here(tmp_path, "head_only", warm=warm)
+    said = (folder / EXTRA_FOLDER / "said.txt").read_text(encoding="utf-8")
+    assert said == f"{record.run_id} embedded/polarity (evaluation) 32 \N{SNOWMAN}"
+    discard_results(folder)
+    assert not (folder / EXTRA_FOLDER).exists()
+    _, folder, _ = run_here(tmp_path, "in_finalize", warm=warm)
+    assert not (folder / EXTRA_FOLDER).exists()
 
 
 @pytest.mark.parametrize(
