@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
@@ -75,6 +76,21 @@ class Encoding(HFLM):  # type: ignore[misc]  # it has no stubs
         ids: list[int] = self.tok_batch_encode([text], left_truncate_len=left)[0][0].tolist()
         return ids
 
+    def chat(self) -> Callable[..., str]:
+        """Return what writes turns of a chat as one text.
+
+        Raises:
+            MissingPrerequisite: for a tokenizer that has no template for it.
+        """
+        if not getattr(self.tokenizer, "chat_template", None):
+            raise MissingPrerequisite(
+                "this backbone's tokenizer has no chat template; leave the option chat_template out, or take the "
+                "weights of a model that was trained to chat"
+            )
+        self.chat_template_args: dict[str, Any] = {}
+        found: Callable[..., str] = self.apply_chat_template
+        return found
+
     def continued(self, text: str, continuation: str) -> list[int]:
         """Return the tokens of a continuation: those that follow the text's own, or its own where they merge."""
         before, whole = self.prompt(text), self.prompt(text + continuation)
@@ -97,7 +113,7 @@ def encode(asked: Asked, tokenizer: Any, max_length: int) -> tuple[Encoded, ...]
             found.append(form(encoding, asked, item))
         except ValueError as error:
             raise MissingPrerequisite(
-                f"{asked.task.task_name}, item {item.row}: {error}; raise training.max_length or leave the row out"
+                f"{item.task.task_name}, item {item.row}: {error}; raise training.max_length or leave the row out"
             ) from error
     return tuple(found)
 
@@ -129,8 +145,8 @@ def _generated(encoding: Encoding, asked: Asked, item: Item) -> Encoded:
             f"options.max_gen_tokens"
         )
     context = encoding.prompt(text, room)
-    ending = _ending(asked.task, arguments["until"])
-    answer = encoding.continued(text, answer_text(asked, item, ending or ""))
+    ending = _ending(item.task, arguments["until"])
+    answer = encoding.continued(text, answer_text(item, ending or ""))
     answer = [*answer, *([] if ending else [encoding.eot_token_id])][:room]
     row = Row((Sequence.of(context, answer, encoding.max_length),), (0,))
     return Encoded((), (row,), len(context) < len(encoding.prompt(text)))

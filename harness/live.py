@@ -12,8 +12,10 @@ from torch import nn
 
 from harness.encoding import Encoded
 from harness.errors import UnknownName
-from harness.requests import Asked, quiet, seeded
+from harness.requests import Asked, Item, quiet, seeded
 
+WRONG = -1e4
+"""The log-likelihood of what a model that is always right says of a wrong answer."""
 Values = dict[str, Any]
 """Metric name to what lm-eval says of one item (Any: a number, or what the metric's own aggregation takes)."""
 
@@ -63,6 +65,23 @@ def respond(scorer: Any, asked: Asked, encoded: Sequence[Encoded]) -> None:  # A
         instance.resps.append(answer)
 
 
+def respond_rightly(asked: Asked) -> None:
+    """Answer every request as a model does that holds the right answer for certain, or writes the first right one."""
+    for item in asked.items:
+        for number, instance in enumerate(item.instances):
+            is_right = item.gold is None or number in item.gold
+            said: dict[str, Any] = {"generate_until": _right_text(item), "loglikelihood_rolling": 0.0}
+            response = said.get(asked.kind, (0.0, True) if is_right else (WRONG, False))
+            instance.resps, instance.filtered_resps = [response] * instance.repeats, {}
+
+
+def _right_text(item: Item) -> str:
+    target = item.task.doc_to_target(item.doc)
+    first = target[0] if isinstance(target, list) and target else target
+    choices = item.task.doc_to_choice(item.doc) if item.task.config.doc_to_choice else None
+    return str(choices[first] if choices and isinstance(first, int) else first)
+
+
 def judge(asked: Asked, chosen: str | None = None) -> tuple[list[Values], list[str]]:
     """Return what lm-eval says of every answered item, and the text it says it of (empty where none is generated).
 
@@ -73,16 +92,16 @@ def judge(asked: Asked, chosen: str | None = None) -> tuple[list[Values], list[s
     Raises:
         UnknownName: for a filter that the task does not have.
     """
-    task = asked.task
-    task._instances = [instance for item in asked.items for instance in item.instances]
     with quiet(), seeded():
-        task.apply_filters()
-        known = list(task._instances[0].filtered_resps)
+        for task in {id(item.task): item.task for item in asked.items}.values():
+            task._instances = [instance for item in asked.items if item.task is task for instance in item.instances]
+            task.apply_filters()
+        known = list(asked.items[0].instances[0].filtered_resps)
         if chosen is not None and chosen not in known:
-            raise UnknownName("filter", chosen, known, task.task_name)
+            raise UnknownName("filter", chosen, known, asked.items[0].task.task_name)
         responses = [[one.filtered_resps[chosen or known[0]] for one in item.instances] for item in asked.items]
         values = [
-            dict(task.process_results(item.doc, response))
+            dict(item.task.process_results(item.doc, response))
             for item, response in zip(asked.items, responses, strict=True)
         ]
     return values, [str(response[0]) if asked.kind == "generate_until" else "" for response in responses]

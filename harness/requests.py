@@ -20,6 +20,7 @@ import torch
 
 from harness import stock
 from harness.errors import MissingPrerequisite, NotApplicable
+from harness.former import stand_in
 from harness.splits import Part
 
 SEEDS = {"random": 0, "numpy": 1234, "torch": 1234, "demonstrations": 1234}
@@ -34,6 +35,7 @@ ROW = "paretune_row"
 class Item:
     """One scored example: what lm-eval asks of the model for it."""
 
+    task: Any  # Any: lm-eval's ConfigurableTask, which has no stubs
     doc: dict[str, Any]  # Any: a row as lm-eval has it
     row: int
     """Which of the part's chosen rows it comes from."""
@@ -46,15 +48,20 @@ class Item:
 
 @dataclass(frozen=True)
 class Asked:
-    """An lm-eval task around the rows of one part."""
+    """What is asked of the rows of one part, by one lm-eval task or by several of one kind."""
 
-    task: Any  # Any: lm-eval's ConfigurableTask, which has no stubs
     kind: str
     """lm-eval's output type: multiple_choice, loglikelihood, loglikelihood_rolling or generate_until."""
     items: tuple[Item, ...]
 
 
-def ask(part: Part, reference: str, num_fewshot: int | None = None, max_gen_tokens: int | None = None) -> Asked:
+def ask(
+    part: Part,
+    reference: str,
+    num_fewshot: int | None = None,
+    max_gen_tokens: int | None = None,
+    chat: Callable[..., str] | None = None,
+) -> Asked:
     """Return the requests of some rows.
 
     Args:
@@ -62,6 +69,7 @@ def ask(part: Part, reference: str, num_fewshot: int | None = None, max_gen_toke
         reference: of the task, see ``harness.stock``.
         num_fewshot: demonstrations in a prompt; null takes the task's own number.
         max_gen_tokens: tokens that are generated at most; null takes the task's own number.
+        chat: writes turns of a chat as one text, as lm-eval calls it; null asks in plain text.
 
     Raises:
         MissingPrerequisite: for a task that cannot be used, or rows that it cannot read.
@@ -77,7 +85,7 @@ def ask(part: Part, reference: str, num_fewshot: int | None = None, max_gen_toke
             if max_gen_tokens is not None and task.OUTPUT_TYPE == "generate_until":
                 wanted = {key: value for key, value in task.config.generation_kwargs.items() if key not in LIMITS}
                 task.set_config(key="generation_kwargs", value=wanted | {"max_gen_toks": max_gen_tokens})
-            items = tuple(_items(task, origins))
+            items = tuple(_items(task, origins, chat))
         except (MissingPrerequisite, NotApplicable):
             raise
         except Exception as error:  # a task's templates and functions raise anything on rows they do not know
@@ -90,18 +98,17 @@ def ask(part: Part, reference: str, num_fewshot: int | None = None, max_gen_toke
         raise NotApplicable(
             f"{part.task.card.name} asks for {' and '.join(sorted(kinds))} at once, which prompt cannot train on"
         )
-    return Asked(task, str(task.OUTPUT_TYPE), items)
+    return Asked(str(task.OUTPUT_TYPE), items)
 
 
-def answer_text(asked: Asked, item: Item, ending: str) -> str:
+def answer_text(item: Item, ending: str) -> str:
     """Return what follows an item's prompt where a text is generated: as in lm-eval's demonstrations, ending included.
 
     Args:
-        asked: the task around rows.
-        item: one of its items.
+        item: what is asked.
         ending: what stops the generation; it stands where demonstrations are told apart.
     """
-    task, doc = asked.task, item.doc
+    task, doc = item.task, item.doc
     choices = task.doc_to_choice(doc) if task.config.doc_to_choice else None
     target = task.doc_to_target(doc)
     if not isinstance(target, str | list) and choices is None:
@@ -115,7 +122,7 @@ def answer_text(asked: Asked, item: Item, ending: str) -> str:
     asked_for = "".join(turn.to_text() for turn in task.build_qa_turn(**turns, few_delim=""))
     answered = "".join(turn.to_text() for turn in task.build_qa_turn(**turns, a=target, few_delim=ending))
     if not answered.startswith(asked_for):
-        raise MissingPrerequisite(f"{asked.task.task_name}: the prompt {asked_for[-40:]!r} does not begin its answer")
+        raise MissingPrerequisite(f"{task.task_name}: the prompt {asked_for[-40:]!r} does not begin its answer")
     return answered[len(asked_for) :]
 
 
@@ -177,6 +184,7 @@ def _task(part: Part, reference: str, rows: Any, num_fewshot: int | None) -> tup
     from lm_eval.api.task import ConfigurableTask  # type: ignore[import-untyped]
     from lm_eval.tasks._yaml_loader import load_yaml  # type: ignore[import-untyped]
 
+    stand_in()
     config = deepcopy(load_yaml(stock.locate(reference), resolve_func=True))
     base = config.get("class", ConfigurableTask)
     for key in ("tag", "group", "task_list"):
@@ -273,28 +281,28 @@ def _from_one_split(part: Part) -> bool:
     return part.split != "evaluation" and splits[part.split] == splits.get("fewshot")
 
 
-def _items(task: Any, origins: list[int]) -> Iterator[Item]:
+def _items(task: Any, origins: list[int], chat: Callable[..., str] | None) -> Iterator[Item]:
     """Yield the items in the order of the documents, built as lm-eval's ``build_all_requests`` does."""
     for number, (doc, row) in enumerate(zip(task.eval_docs, origins, strict=True)):
         context = task.fewshot_context(
             doc,
             num_fewshot=task.config.num_fewshot,
             system_instruction=None,
-            apply_chat_template=False,
-            fewshot_as_multiturn=False,
-            chat_template=None,
+            apply_chat_template=chat is not None,
+            fewshot_as_multiturn=chat is not None,
+            chat_template=chat,
             gen_prefix=task.doc_to_prefix(doc),
         )
         made = task.construct_requests(
             doc=doc,
             ctx=context,
             metadata=(task.config["task"], number, task.config.repeats),
-            apply_chat_template=False,
-            chat_template=None,
+            apply_chat_template=chat is not None,
+            chat_template=chat,
         )
         instances = tuple(made) if isinstance(made, list) else (made,)
         choices = task.doc_to_choice(doc) if task.OUTPUT_TYPE == "multiple_choice" else []
-        yield Item(doc, row, instances, len(choices), _gold(task, doc, choices) if choices else None)
+        yield Item(task, doc, row, instances, len(choices), _gold(task, doc, choices) if choices else None)
 
 
 def _gold(task: Any, doc: Any, choices: list[str]) -> tuple[int, ...] | None:  # Any: lm-eval's task and its document

@@ -25,7 +25,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -36,12 +37,14 @@ from torch.nn import functional
 
 from harness import protocol, tiny
 from harness.backbone import Backbone, BackboneFiles, load_model, load_tokenizer
-from harness.encoding import Encoded, Row, encode
+from harness.encoding import Encoded, Encoding, Row, encode
 from harness.errors import MissingPrerequisite, NotApplicable
-from harness.live import judge, live, respond
+from harness.judge import rate
+from harness.live import judge, live, respond, respond_rightly
 from harness.metric import find
 from harness.protocol import Evaluation, Examples, Predictions
 from harness.requests import Asked, Item, ask, quiet
+from harness.routing import route
 from harness.sequences import token_losses
 from harness.splits import Part
 
@@ -52,17 +55,27 @@ GIVEN = ("given",)
 """What the metrics of each kind of prediction say that they take."""
 TOGETHER = ("question", "pair")
 """Fields that say what rows a metric of classes counts together."""
+RATED = "judge.rating"
+"""The metric of answers that a judge rates."""
 
 
 class PromptOptions(protocol.Options):
     """How an lm-eval task is met."""
 
-    lm_eval: str = Field(description="name of an lm-eval task, shipped:FILE of ours, or path:FILE.yaml of a user")
+    lm_eval: str = Field(
+        description="name of an lm-eval task, shipped:FILE of ours, or path:FILE.yaml of a user; a column in braces "
+        "(mmlu_{subject}) stands for each row's value of it"
+    )
     num_fewshot: int | None = Field(default=None, ge=0, description="demonstrations; null takes the task's own number")
     loss: Literal["continuation", "candidates"] = "continuation"
     max_gen_tokens: int | None = Field(default=None, ge=1, description="generated at most; null takes the task's own")
     filter: str | None = Field(default=None, description="which of the task's filters is scored; null takes the first")
     batch_size: int = Field(default=8, ge=1, description="requests per forward pass when scoring")
+    chat_template: bool = Field(default=False, description="ask through the model's own chat template")
+    judge: str | None = Field(
+        default=None, description="for answers that a judge rates: a local model's reference, or an endpoint's URL"
+    )
+    judge_model: str | None = Field(default=None, description="the name of the judge at that endpoint")
 
 
 @dataclass(frozen=True)
@@ -71,6 +84,18 @@ class Batch:
 
     rows: tuple[Row, ...]
     device: torch.device
+
+
+class _Said(NamedTuple):
+    """What the answered requests of some items say."""
+
+    predictions: Sequence[Any]
+    """As the card's metrics take them (Any: lm-eval's values, classes or texts)."""
+    shown: Sequence[Any]
+    texts: list[str]
+    """What was written or chosen; empty where neither was asked for."""
+    means: list[NDArray[np.float64]]
+    """Of each answer, its mean log-likelihood per token."""
 
 
 class Prompt(protocol.Protocol):
@@ -105,7 +130,10 @@ class Prompt(protocol.Protocol):
 
     def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:
         """Encode the requests of a part's rows (Any: a transformers tokenizer)."""
-        asked = ask(part, self.options.lm_eval, self.options.num_fewshot, self.options.max_gen_tokens)
+        options = self.options
+        chat = Encoding(tokenizer, max_length).chat() if options.chat_template else None
+        by_one_task = partial(ask, num_fewshot=options.num_fewshot, max_gen_tokens=options.max_gen_tokens, chat=chat)
+        asked = route(part, options.lm_eval, by_one_task)
         if self.options.loss == "candidates" and asked.kind != "multiple_choice":
             raise NotApplicable(f"{self.card.name} lists no answers ({asked.kind}); set options.loss to continuation")
         _refuse_unknown(part, asked)
@@ -153,9 +181,30 @@ class Prompt(protocol.Protocol):
     def predict(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
         """Ask lm-eval to score the live model; the requests were encoded once and are the same for every model."""
         asked: Asked = examples.extra["asked"]
-        encoded: tuple[Encoded, ...] = examples.extra["encoded"]
         with live(model, evaluation.tokenizer, self.options.batch_size, examples.extra["max_length"]) as scorer:
-            respond(scorer, asked, encoded)
+            respond(scorer, asked, examples.extra["encoded"])
+        said = self._said(examples)
+        loss = self._mean_loss(model, examples, evaluation, said.means)
+        if self.options.judge and self.card.metric.name == RATED:
+            shown, ratings, notes = rate(self.options.judge, self.options.judge_model, asked.items, said.texts)
+            return Predictions(ratings, loss, shown, notes)
+        return Predictions(said.predictions, loss, said.shown)
+
+    def perfect(self, examples: Examples) -> Sequence[Any]:
+        """Return the predictions of a model that holds the right answer for certain, or writes it.
+
+        Raises:
+            NotApplicable: for answers that a judge rates.
+        """
+        if self.card.metric.name == RATED:
+            raise NotApplicable("what a judge rates has no answer that is right")
+        respond_rightly(examples.extra["asked"])
+        return self._said(examples).predictions
+
+    def _said(self, examples: Examples) -> _Said:
+        """Return what the answered requests of some items say."""
+        asked: Asked = examples.extra["asked"]
+        encoded: tuple[Encoded, ...] = examples.extra["encoded"]
         values, texts = judge(asked, self.options.filter)
         means = [_means(item, one) for item, one in zip(asked.items, encoded, strict=True)]
         chosen = [self._choice(item, scores) for item, scores in zip(asked.items, means, strict=True)]
@@ -166,11 +215,10 @@ class Prompt(protocol.Protocol):
         by_kind: dict[str, Sequence[Any]] = {"multiple_choice": chosen, "generate_until": texts}
         if asked.kind == "multiple_choice":
             texts = [
-                asked.task.doc_to_choice(item.doc)[choice] for item, choice in zip(asked.items, chosen, strict=True)
+                item.task.doc_to_choice(item.doc)[choice] for item, choice in zip(asked.items, chosen, strict=True)
             ]
         by_metric: dict[str, Sequence[Any]] = {TEXTS[0]: [text.strip() for text in texts], CLASSES[0]: chosen}
-        shown, predictions = by_kind.get(asked.kind, likely), by_metric.get(self._takes(), values)
-        return Predictions(predictions, self._mean_loss(model, examples, evaluation, means), shown)
+        return _Said(by_metric.get(self._takes(), values), by_kind.get(asked.kind, likely), texts, means)
 
     def _takes(self) -> str:
         """Return what the card's metrics take: classes, texts, or all that lm-eval says of an item.
@@ -192,7 +240,7 @@ class Prompt(protocol.Protocol):
         """Return what the predictions are scored against."""
         takes = self._takes()
         if takes == GIVEN[0]:
-            return [str(asked.task.doc_to_target(item.doc)) for item in asked.items]
+            return [str(item.task.doc_to_target(item.doc)) for item in asked.items]
         if takes == TEXTS[0]:
             answers = part.fields(answers=(str, list))["answers"]
             return [answers[item.row] for item in asked.items]
@@ -278,8 +326,8 @@ def _means(item: Item, encoded: Encoded) -> NDArray[np.float64]:
 
 def _refuse_unknown(part: Part, asked: Asked) -> None:
     """Raise where the right answer of a multiple choice is none of its answers and something needs it."""
+    judged = part.split != "train" and all(callable(item.task.config.process_results) for item in asked.items)
     unknown = [item.row for item in asked.items if item.num_choices and item.gold is None]
-    judged = part.split != "train" and callable(asked.task.config.process_results)
     if unknown and not judged:
         raise MissingPrerequisite(
             f"{part.title} has {len(unknown)} rows whose right answer is none of the answers, such as row "
