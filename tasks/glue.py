@@ -5,13 +5,14 @@ Paper: Wang, Singh, Michael, Hill, Levy, Bowman: GLUE: A Multi-Task Benchmark an
 Data:  https://huggingface.co/datasets/nyu-mll/glue, and https://gluebenchmark.com for the original files.
 
 Splits:  the labels of the official test splits are hidden, so the official validation split is the evaluation split,
-         and what a run validates on is drawn from train. A score here is a "dev set" score of the papers;
-         ``paretune submission glue`` writes predictions of the hidden rows for the server.
+         and what a run validates on is drawn from train. A score here is a "dev set" score of the papers.
 Metrics: as the GLUE server has them, shown times 100. Two numbers of one task are averaged (MRPC, QQP, STS-B).
 MNLI:    a model trained on ``glue/mnli`` is also scored on ``glue/mnli_mismatched`` (other genres) and ``glue/ax``
          (diagnostics of linguistic phenomena, whose labels are hidden: it cannot be scored here).
 WNLI:    many evaluation sentences occur in train with the other answer, so that trained models fall below chance;
          most papers leave it out.
+
+Prompt:  lm-eval's own tasks, of which STS-B and AX have none; a class is the answer that it takes for right.
 
 A chance level is the better of the constant predictions on all rows of the official evaluation split. For MNLI and QQP
 it comes from the published counts of labels: matched 3479, 3123, 3213 of 9815; mismatched 3463 entailments of 9832;
@@ -27,18 +28,14 @@ CARDS = [
         "year": 2019,
         "licence": "not stated; sentences quoted from published linguistics, for research",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "cola",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "cola", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "sentence", "label": "label"},
         "labels": ["unacceptable", "acceptable"],
-        "sizes": {"train": 8551, "evaluation": 1043, "hidden": 1063},
+        "sizes": {"train": 8551, "evaluation": 1043},
         "metric": {"name": "matthews", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["accuracy"],
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "cola"}}},
     },
     {
         "name": "glue/sst2",
@@ -48,17 +45,13 @@ CARDS = [
         "year": 2013,
         "licence": "not stated",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "sst2",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "sst2", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "sentence", "label": "label"},
         "labels": ["negative", "positive"],
-        "sizes": {"train": 67349, "evaluation": 872, "hidden": 1821},
+        "sizes": {"train": 67349, "evaluation": 872},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5092, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "sst2"}}},
     },
     {
         "name": "glue/mrpc",
@@ -68,18 +61,14 @@ CARDS = [
         "year": 2005,
         "licence": "Microsoft Research Shared Source License",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "mrpc",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "mrpc", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "sentence1", "text_pair": "sentence2", "label": "label"},
         "labels": ["not_equivalent", "equivalent"],
-        "sizes": {"train": 3668, "evaluation": 408, "hidden": 1725},
+        "sizes": {"train": 3668, "evaluation": 408},
         "metric": {"name": "accuracy_and_f1", "higher_is_better": True, "unit": "%", "chance": 0.748, "ceiling": 1.0},
         "also": ["accuracy", "f1"],
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "mrpc"}}},
     },
     {
         "name": "glue/stsb",
@@ -89,15 +78,10 @@ CARDS = [
         "year": 2017,
         "licence": "that of each source; see LICENSE in the STSbenchmark archive",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "stsb",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "stsb", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "sentence1", "text_pair": "sentence2", "label": "label"},
         "label_range": [0.0, 5.0],
-        "sizes": {"train": 5749, "evaluation": 1500, "hidden": 1379},
+        "sizes": {"train": 5749, "evaluation": 1500},
         # A constant has no correlation; what ignores its input correlates by chance only, so 0.
         "metric": {
             "name": "pearson_and_spearman",
@@ -117,18 +101,14 @@ CARDS = [
         "year": 2017,
         "licence": "Quora's terms of service, non-commercial use",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "qqp",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "qqp", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "question1", "text_pair": "question2", "label": "label"},
         "labels": ["not_duplicate", "duplicate"],
-        "sizes": {"train": 363846, "evaluation": 40430, "hidden": 390965},
+        "sizes": {"train": 363846, "evaluation": 40430},
         "metric": {"name": "accuracy_and_f1", "higher_is_better": True, "unit": "%", "chance": 0.4532, "ceiling": 1.0},
         "also": ["accuracy", "f1"],
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "qqp"}}},
     },
     {
         "name": "glue/mnli",
@@ -142,13 +122,14 @@ CARDS = [
             "hub": "nyu-mll/glue",
             "config": "mnli",
             "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation_matched", "hidden": "test_matched"},
+            "splits": {"train": "train", "evaluation": "validation_matched"},
         },
         "columns": {"text": "premise", "text_pair": "hypothesis", "label": "label"},
         "labels": ["entailment", "neutral", "contradiction"],
-        "sizes": {"train": 392702, "evaluation": 9815, "hidden": 9796},
+        "sizes": {"train": 392702, "evaluation": 9815},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.3545, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "mnli"}}},
     },
     {
         "name": "glue/mnli_mismatched",
@@ -162,13 +143,14 @@ CARDS = [
             "hub": "nyu-mll/glue",
             "config": "mnli",
             "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"evaluation": "validation_mismatched", "hidden": "test_mismatched"},
+            "splits": {"evaluation": "validation_mismatched"},
         },
         "columns": {"text": "premise", "text_pair": "hypothesis", "label": "label"},
         "labels": ["entailment", "neutral", "contradiction"],
-        "sizes": {"evaluation": 9832, "hidden": 9847},
+        "sizes": {"evaluation": 9832},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.3522, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "mnli_mismatch"}}},
         "score_only_with": "glue/mnli",
     },
     {
@@ -179,17 +161,13 @@ CARDS = [
         "year": 2016,
         "licence": "CC BY-SA 4.0",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "qnli",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "qnli", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "question", "text_pair": "sentence", "label": "label"},
         "labels": ["entailment", "not_entailment"],
-        "sizes": {"train": 104743, "evaluation": 5463, "hidden": 5463},
+        "sizes": {"train": 104743, "evaluation": 5463},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5054, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "qnli"}}},
     },
     {
         "name": "glue/rte",
@@ -199,17 +177,13 @@ CARDS = [
         "year": 2005,
         "licence": "not stated",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "rte",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "rte", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "sentence1", "text_pair": "sentence2", "label": "label"},
         "labels": ["entailment", "not_entailment"],
-        "sizes": {"train": 2490, "evaluation": 277, "hidden": 3000},
+        "sizes": {"train": 2490, "evaluation": 277},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5271, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "rte"}}},
     },
     {
         "name": "glue/wnli",
@@ -219,17 +193,13 @@ CARDS = [
         "year": 2012,
         "licence": "CC BY 4.0",
         "version": 1,
-        "source": {
-            "hub": "nyu-mll/glue",
-            "config": "wnli",
-            "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"train": "train", "evaluation": "validation", "hidden": "test"},
-        },
+        "source": {"hub": "nyu-mll/glue", "config": "wnli", "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"},
         "columns": {"text": "sentence1", "text_pair": "sentence2", "label": "label"},
         "labels": ["not_entailment", "entailment"],
-        "sizes": {"train": 635, "evaluation": 71, "hidden": 146},
+        "sizes": {"train": 635, "evaluation": 71},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5634, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "wnli"}}},
     },
     {
         "name": "glue/ax",
@@ -243,11 +213,11 @@ CARDS = [
             "hub": "nyu-mll/glue",
             "config": "ax",
             "revision": "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c",
-            "splits": {"evaluation": "test", "hidden": "test"},
+            "splits": {"evaluation": "test"},
         },
         "columns": {"text": "premise", "text_pair": "hypothesis", "label": "label"},
         "labels": ["entailment", "neutral", "contradiction"],
-        "sizes": {"evaluation": 1104, "hidden": 1104},
+        "sizes": {"evaluation": 1104},
         # The three-class Matthews correlation is what the GLUE server reports for the diagnostics.
         "metric": {"name": "matthews", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["accuracy"],
@@ -255,58 +225,4 @@ CARDS = [
         "score_only_with": "glue/mnli",
         "hidden_labels": "the GLUE server keeps the labels and scores uploaded predictions",
     },
-]
-
-# The server's average counts nine tasks, MNLI as the mean of its two halves; the diagnostic set AX does not count. Most
-# papers leave WNLI out.
-AVERAGES = [
-    {
-        "name": "glue",
-        "title": "GLUE average over its 9 tasks, as the server has it; MNLI is the mean of its two halves",
-        "groups": {
-            "CoLA": ["glue/cola"],
-            "SST-2": ["glue/sst2"],
-            "MRPC": ["glue/mrpc"],
-            "STS-B": ["glue/stsb"],
-            "QQP": ["glue/qqp"],
-            "MNLI": ["glue/mnli", "glue/mnli_mismatched"],
-            "QNLI": ["glue/qnli"],
-            "RTE": ["glue/rte"],
-            "WNLI": ["glue/wnli"],
-        },
-    },
-    {
-        "name": "glue_without_wnli",
-        "title": "GLUE average over 8 tasks, as most papers have it: without WNLI; MNLI is the mean of its two halves",
-        "groups": {
-            "CoLA": ["glue/cola"],
-            "SST-2": ["glue/sst2"],
-            "MRPC": ["glue/mrpc"],
-            "STS-B": ["glue/stsb"],
-            "QQP": ["glue/qqp"],
-            "MNLI": ["glue/mnli", "glue/mnli_mismatched"],
-            "QNLI": ["glue/qnli"],
-            "RTE": ["glue/rte"],
-        },
-    },
-]
-
-# What the server at https://gluebenchmark.com takes: a table of index and prediction per task, labels in its own words.
-SUBMISSION = [
-    {"file": "CoLA.tsv", "task": "glue/cola", "form": "tsv", "labels": [0, 1]},
-    {"file": "SST-2.tsv", "task": "glue/sst2", "form": "tsv", "labels": [0, 1]},
-    {"file": "MRPC.tsv", "task": "glue/mrpc", "form": "tsv", "labels": [0, 1]},
-    {"file": "STS-B.tsv", "task": "glue/stsb", "form": "tsv"},
-    {"file": "QQP.tsv", "task": "glue/qqp", "form": "tsv", "labels": [0, 1]},
-    {"file": "MNLI-m.tsv", "task": "glue/mnli", "form": "tsv", "labels": ["entailment", "neutral", "contradiction"]},
-    {
-        "file": "MNLI-mm.tsv",
-        "task": "glue/mnli_mismatched",
-        "form": "tsv",
-        "labels": ["entailment", "neutral", "contradiction"],
-    },
-    {"file": "QNLI.tsv", "task": "glue/qnli", "form": "tsv", "labels": ["entailment", "not_entailment"]},
-    {"file": "RTE.tsv", "task": "glue/rte", "form": "tsv", "labels": ["entailment", "not_entailment"]},
-    {"file": "WNLI.tsv", "task": "glue/wnli", "form": "tsv", "labels": [0, 1]},
-    {"file": "AX.tsv", "task": "glue/ax", "form": "tsv", "labels": ["entailment", "neutral", "contradiction"]},
 ]

@@ -12,6 +12,9 @@ Metrics:  exact match and F1 of the official scripts, the best over a question's
           questions. ``best_exact`` and ``best_f1`` are what the best threshold for saying "no answer" would have given;
           it is chosen on the scored rows themselves, so they stand apart from the headline.
 
+Prompt:   ``tasks/prompts/squad_v1`` and ``squad_v2``: title, context and question on lines of their own; the answer, at
+          most 50 tokens, ends with its line. In v2.0 the answer may be "unanswerable", which is scored as none.
+
 Chance is the best constant answer: none at all in v2.0, where 5,945 of the 11,873 development questions have none. In
 v1.1, where a constant must be a text, no text answers more than a few questions in a thousand.
 """
@@ -45,9 +48,13 @@ CARDS = [
         "sizes": {"train": 87599, "evaluation": 10570},
         "metric": {"name": "squad.f1", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["squad.exact_match"],
-        "protocols": [
-            "span",
-        ],
+        "protocols": ["span", "prompt"],
+        "variants": {
+            "prompt": {
+                "columns": {"question": "question", "context": "context", "answers": "answers.text"},
+                "options": {"lm_eval": "shipped:squad_v1"},
+            }
+        },
     },
     {
         "name": "squad/v2",
@@ -67,10 +74,16 @@ CARDS = [
         "sizes": {"train": 130319, "evaluation": 11873},
         "metric": {"name": "squad.f1", "higher_is_better": True, "unit": "%", "chance": 0.5007, "ceiling": 1.0},
         "also": ["squad.exact_match", "squad.best_exact", "squad.best_f1"],
-        "protocols": [
-            "span",
-        ],
-        "options": {"unanswerable": True},
+        "protocols": ["span", "prompt"],
+        "variants": {
+            "span": {"options": {"unanswerable": True}},
+            # Generated text has no probability of "no answer", so there is no threshold to choose.
+            "prompt": {
+                "columns": {"question": "question", "context": "context", "answers": "answers.text"},
+                "also": ["squad.exact_match"],
+                "options": {"lm_eval": "shipped:squad_v2"},
+            },
+        },
     },
 ]
 

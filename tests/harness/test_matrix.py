@@ -9,7 +9,7 @@ import pytest
 from harness.errors import UnknownName
 from harness.matrix import expand, parse_only
 from harness.spec import Spec
-from harness.suite import parse
+from harness.suite import BadSuite, parse
 
 SMALL: dict[str, Any] = {
     "name": "small",
@@ -112,3 +112,24 @@ def test_a_budget_of_the_suite_is_for_methods_that_have_a_knob_and_no_size() -> 
         ("lora", None),
         ("lora", "900"),
     ]
+
+
+def test_a_pattern_stands_for_the_tasks_that_are_only_scored() -> None:
+    (spec,) = specs(tasks=[{"train": "mmlu/all", "score": ["mmlu/all", "mmlu/*", "mmlu/anatomy"]}], seeds=[0])
+    assert spec.score[0] == "mmlu/all"
+    assert len(spec.score) == 1 + 57 == len(set(spec.score))
+    assert {"mmlu/anatomy", "mmlu/world_religions"} <= set(spec.score)
+    (spec,) = specs(tasks=[{"train": "mmlu/all", "score": "mmlu/high_school_*"}], seeds=[0])
+    assert len(spec.score) == 14
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        ({"train": "mmlu/all", "score": ["mmlu/*_chess"]}, r"no task that is only scored is called 'mmlu/\*_chess'"),
+        ("instruct/alpaca", "instruct/alpaca has no split to be scored on"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(task: Any, message: str) -> None:
+    with pytest.raises(BadSuite, match=message):
+        specs(tasks=[task])

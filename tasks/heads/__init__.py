@@ -1,1 +1,0 @@
-"""Heads that transformers does not have."""

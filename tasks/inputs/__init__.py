@@ -1,1 +1,0 @@
-"""What the protocol ``classify`` reads: texts, texts with marked spans, and candidates; each with its own head."""
