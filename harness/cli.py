@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn, Optional
 
 import typer
 
-from harness import supply, workshop
+from harness import submission, supply, workshop
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -286,6 +286,7 @@ def board(
 
 supply.mount(app)
 workshop.mount(app)
+submission.mount(app)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
     suite = suite.model_copy(update={"tasks": tuple(_spelled_out(suite, task) for task in suite.tasks)})
     _check_names(suite, only)
     try:
-        specs = tuple(spec for spec in _specs(suite) if _passes(spec, only))
+        specs = tuple(spec for spec in _specs(suite) if passes(spec, only))
     except ValidationError as error:
         raise BadSuite(f"{suite.name}: {explain(error, Spec)}") from error
     if not specs:
@@ -220,7 +220,8 @@ def _check_task(suite: Suite, task: TaskEntry) -> None:
             )
 
 
-def _passes(spec: Spec, only: Sequence[Filter]) -> bool:
+def passes(spec: Spec, only: Sequence[Filter]) -> bool:
+    """Return whether a spec is among those that a filter picks."""
     wanted: dict[str, list[str]] = {}
     for key, value in only:
         wanted.setdefault(key, []).append(value)

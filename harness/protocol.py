@@ -108,6 +108,8 @@ class Protocol:
     KINDS: ClassVar[tuple[str, ...]] = ()
     """Kinds of backbone that it can meet."""
     Options: ClassVar[type[BaseModel]] = Options
+    READS_HIDDEN: ClassVar[bool] = False
+    """Whether ``encode`` takes rows of a ``hidden`` split, whose answers are not there."""
 
     def __init__(self, card: TaskCard, options: BaseModel | None = None) -> None:
         self.card = card
@@ -137,6 +139,13 @@ class Protocol:
 
         Raises:
             MissingPrerequisite: naming both values, before any work is done.
+        """
+
+    def check_export(self) -> None:
+        """Find out whether transformers can open the model that ``build`` makes.
+
+        Raises:
+            NotApplicable: with the reason where it cannot.
         """
 
     def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:

@@ -144,6 +144,17 @@ def averages() -> tuple[dict[str, JsonValue], ...]:
     return tuple(one for path in places if _has(path, "AVERAGES") for one in literals(path, "AVERAGES"))
 
 
+@cache
+def submissions() -> dict[str, tuple[dict[str, JsonValue], ...]]:
+    """Return what the test server of a task family takes, as its file states it in a literal ``SUBMISSION``.
+
+    One entry for each file of predictions: ``file``, ``task``, ``form`` (see ``runners.submission``), and where it has
+    them ``labels`` (the server's words for class 0, 1, ...) and ``index`` (the column that names a row, else ``idx``).
+    """
+    places = [(place.name, place.path) for place in _places("task") if place.path is not None]
+    return {name: tuple(literals(path, "SUBMISSION")) for name, path in places if _has(path, "SUBMISSION")}
+
+
 class Resolver(NamedTuple):
     """A task file that answers for every name with a prefix."""
 

@@ -23,6 +23,7 @@ from harness.backbone import Backbone, locate
 from harness.environment import redact
 from harness.errors import NotApplicable, UnwritableFolder, UserError
 from harness.listing import find_run
+from harness.method import Method
 from harness.record import TRAINED_FILE, Record, write_once
 from harness.spec import Spec
 from harness.task import TaskCard
@@ -55,14 +56,18 @@ def export(run_id: str, folders: Sequence[Path], out: Path, device: str = "cpu")
         UserError: if nothing was kept, the method cannot be merged, or ``out`` is not empty.
         UnwritableFolder: if ``out`` cannot be written.
     """
-    _refuse_content(out)
+    refuse_content(out)
     attempts = find_run(run_id, folders).attempts
     record, folder = _kept([(attempt.record, attempt.folder) for attempt in attempts])
     spec, kept = record.spec, checkpoint.load(folder)
+    try:
+        protocol_of(spec).check_export()
+    except NotApplicable as error:
+        raise UserError(f"run {record.run_id} has no model to export: {error}") from error
     backbone = _merged(spec, kept, device)
     card = registry.load_task(spec.train, spec.protocol).card
     model: Any = backbone.model  # Any: a transformers model, typed as a module
-    if card.labels:
+    if len(card.labels) == model.config.num_labels:  # not those of a head that scores candidates one by one
         model.config.id2label = dict(enumerate(card.labels))
         model.config.label2id = {label: index for index, label in enumerate(card.labels)}
     dtype = frozen_dtype(spec, device)
@@ -85,9 +90,14 @@ def export(run_id: str, folders: Sequence[Path], out: Path, device: str = "cpu")
     return out
 
 
-def _refuse_content(out: Path) -> None:
+def refuse_content(out: Path) -> None:
+    """Refuse a folder to write to that is a file, or has anything in it.
+
+    Raises:
+        UserError: naming the fix.
+    """
     if out.is_dir() and any(out.iterdir()):
-        raise UserError(f"{out} is not empty, and no model is ever overwritten; name a folder that is new or empty")
+        raise UserError(f"{out} is not empty, and nothing is ever overwritten; name a folder that is new or empty")
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; name a folder that is new or empty")
 
@@ -115,8 +125,12 @@ def _kept(attempts: Sequence[tuple[Record, Path]]) -> tuple[Record, Path]:
     )
 
 
-def _merged(spec: Spec, kept: Checkpoint, device: str) -> Backbone:
-    """Return the run's backbone with the trained part merged into its weights."""
+def restored(spec: Spec, kept: Checkpoint, device: str) -> tuple[Backbone, Method]:
+    """Return the run's backbone with its method attached and the trained part put back, as it was when it was scored.
+
+    Raises:
+        BadCheckpoint: if the trained part is not of this method and these weights.
+    """
     files = locate(spec.backbone)
     checkpoint.check(kept, spec, files)
     backbone = protocol_of(spec).load(files)
@@ -127,6 +141,12 @@ def _merged(spec: Spec, kept: Checkpoint, device: str) -> Backbone:
     checkpoint.put(kept, method)
     backbone.model.eval()
     method.finalize(backbone.model)
+    return backbone, method
+
+
+def _merged(spec: Spec, kept: Checkpoint, device: str) -> Backbone:
+    """Return the run's backbone with the trained part merged into its weights."""
+    backbone, method = restored(spec, kept, device)
     try:
         method.merge(backbone.model)
     except NotApplicable as error:

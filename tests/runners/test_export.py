@@ -252,7 +252,7 @@ def test_weights_that_changed_since_are_refused_before_anything_is_built(
     record, _ = trained(spec("bitfit", f"path:{tmp_path / 'weights'}"), tmp_path / "runs", warm=fresh())
     config = tmp_path / "weights" / "config.json"
     config.write_text(config.read_text(encoding="utf-8") + "\n", encoding="utf-8")
-    monkeypatch.setattr("tasks.protocols.classify.load", lambda *arguments: pytest.fail("a model was built"))
+    monkeypatch.setattr("tasks.protocols.classify.Classify.load", lambda *arguments: pytest.fail("a model was built"))
     with pytest.raises(UserError, match=r"is of backbone 'path:.*weights' .* came"):
         export(record.run_id, [tmp_path / "runs"], tmp_path / "model")
     shutil.rmtree(tmp_path / "weights")

@@ -19,7 +19,9 @@ from harness.metric import METRICS
 from harness.task import Split, TaskCard
 
 CARDS = {card.name: card for card in (TaskCard.model_validate(facts) for facts in tasks.glue.CARDS)}
-SPLITS = [(name, split) for name, card in CARDS.items() for split in card.source.splits if not card.hidden_labels]
+LABELLED = [(name, card) for name, card in CARDS.items() if not card.hidden_labels]
+SPLITS = [(name, split) for name, card in LABELLED for split in card.source.splits if split != "hidden"]
+HIDDEN = [(name, card) for name, card in CARDS.items() if "hidden" in card.source.splits]
 
 # Label counts of evaluation splits as published, for those of which no complete copy may be at hand.
 PUBLISHED = {
@@ -127,6 +129,35 @@ def test_class_names_of_the_real_rows_are_those_of_the_card(mirror: Mirror, name
     card = CARDS[name]
     features = json.loads(mirror.table(card, split).schema.metadata[b"huggingface"])["info"]["features"]
     assert tuple(features[card.columns["label"]].get("names", ())) == card.labels
+
+
+def test_every_task_has_hidden_rows_of_the_test_server() -> None:
+    assert len(HIDDEN) == len(CARDS)
+    targets = {str(one["task"]): one for one in tasks.glue.SUBMISSION}
+    assert targets.keys() == CARDS.keys()
+    for name, card in HIDDEN:
+        words = targets[name].get("labels", [])
+        assert isinstance(words, list)
+        assert len(words) == len(card.labels)
+        assert words in ([0, 1], list(card.labels), []), "in the order of the classes"
+
+
+def test_the_average_counts_nine_tasks_and_mnli_once() -> None:
+    whole, without = (average["groups"] for average in tasks.glue.AVERAGES)
+    assert isinstance(whole, dict)
+    assert len(whole) == 9
+    assert {task for group in whole.values() for task in group} == CARDS.keys() - {"glue/ax"}
+    assert without == {name: group for name, group in whole.items() if name != "WNLI"}
+
+
+@pytest.mark.data
+def test_hidden_rows_are_numbered_and_of_the_stated_count(mirror: Mirror) -> None:
+    present = [(name, card) for name, card in HIDDEN if mirror.path(card, "hidden") in mirror.files]
+    for name, card in present:
+        table = mirror.table(card, "hidden")
+        assert table.num_rows == card.sizes["hidden"], name
+        assert table["idx"].to_pylist() == list(range(table.num_rows)), name
+    assert len(present) >= 5
 
 
 @pytest.mark.data

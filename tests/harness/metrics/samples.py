@@ -73,6 +73,11 @@ KINDS: dict[str, Kind] = {
         st.fixed_dictionaries({"label": st.integers(0, 1), "question": st.sampled_from(["1/0", "1/1", "2/0", "2/1"])}),
         lambda reference: reference["label"],
     ),
+    "label of a pair": Kind(
+        st.integers(0, 1),
+        st.sampled_from([{"label": number % 2, "pair": str(number)} for number in range(4)]),
+        lambda reference: reference["label"],
+    ),
     "text": Kind(texts(), st.lists(answers(), min_size=1, max_size=3), lambda right: right[0]),
     "answer": Kind(
         st.one_of(

@@ -33,6 +33,7 @@ CEILING: dict[str, Items] = {
         [1, 0, 1],
         [{"label": 1, "question": "a"}, {"label": 0, "question": "a"}, {"label": 1, "question": "b"}],
     ),
+    "label of a pair": ([1, 1, 0], [{"label": 1, "pair": "a"}, {"label": 1, "pair": "a"}, {"label": 0, "pair": "b"}]),
     "text": (["Paris", "the cat"], [["Paris"], ["dog", "the cat"]]),
     "answer": (["Paris", ""], [["London", "Paris"], []]),
     "spans": (["1,500", ["a cat", "Paris"]], [["1500"], [["Paris", "cat"]]]),

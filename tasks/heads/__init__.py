@@ -1,0 +1,1 @@
+"""Heads that transformers does not have."""

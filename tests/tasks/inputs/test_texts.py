@@ -1,0 +1,37 @@
+"""Texts: references that say what is counted together, and rows of hidden splits; the rest is in test_classify.py."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+
+from harness.backbone import load_tokenizer, locate
+from tests.tasks.rows import attached, met, part
+
+TOKENIZER = load_tokenizer(locate("tiny:bert"))
+GROUPED: dict[str, Any] = {
+    "columns": {"text": "s", "question": "at.question", "label": "y"},
+    "labels": ("no", "yes"),
+    "metric": {"name": "multirc.em", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
+}
+ROWS: dict[str, list[Any]] = {"s": ["a", "b"], "at": [{"question": 7}, {"question": 8}], "y": [1, 0]}
+
+
+@pytest.mark.parametrize("field", ["question", "pair"])
+def test_references_say_what_rows_are_counted_together(field: str) -> None:
+    facts = GROUPED | {"columns": {"text": "s", field: "at.question", "label": "y"}}
+    examples = met(facts).encode(part(facts, ROWS), TOKENIZER, 16)
+    assert examples.references == [{"label": 1.0, field: "7"}, {"label": 0.0, field: "8"}]
+    assert met(facts).perfect(examples) == [1.0, 0.0]
+
+
+def test_labels_of_hidden_rows_are_not_read() -> None:
+    on = attached(GROUPED, "bert")
+    examples = on.protocol.encode(part(GROUPED, {**ROWS, "y": [-1, -1]}, "hidden"), TOKENIZER, 16)
+    assert list(examples.references) == []
+    found = on.evaluator.predict(on.backbone.model, on.protocol, examples)
+    assert len(found.values or ()) == 2
+    assert found.loss is not None
+    assert math.isnan(found.loss)
