@@ -13,6 +13,9 @@ Metrics: as the SuperGLUE server has them, shown times 100; two numbers of one t
 Inputs:  MultiRC is read as (paragraph, question and answer), COPA as (premise, the question in words and one of the
          alternatives), ReCoRD as (passage, query with one of the passage's entities in place of the placeholder). WSC
          (the version called ``wsc.fixed``) names its spans by their text and the number of their first word.
+Prompt:  lm-eval's own tasks, of which AX-b and AX-g have none; a class is the answer that it takes for right. Its
+         prompt of MultiRC offers "yes" before "no", so that "yes" stands for a wrong answer (lm-eval 0.4.13): a model
+         has to learn that. ``random_masking/multirc`` has it the right way round.
 
 A chance level is the best that one answer to every row reaches on the official evaluation split. For BoolQ it comes
 from the published count of labels, 2033 of 3270; for ReCoRD it is the F1 that a uniform guess among the entities
@@ -49,7 +52,8 @@ CARDS = [
         "labels": ["False", "True"],
         "sizes": {"train": 9427, "evaluation": 3270, "hidden": 3245},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.6217, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "boolq"}}},
     },
     {
         "name": "superglue/cb",
@@ -77,7 +81,8 @@ CARDS = [
             "ceiling": 1.0,
         },
         "also": ["accuracy", "labels.macro_f1"],
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "cb"}}},
         "policy_sizes": {"subsampled": {"validation": 50}},
     },
     {
@@ -104,7 +109,8 @@ CARDS = [
         "labels": ["choice1", "choice2"],
         "sizes": {"train": 400, "evaluation": 100, "hidden": 500},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.55, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "copa"}}},
         "policy_sizes": {"subsampled": {"validation": 100}},
     },
     {
@@ -139,7 +145,8 @@ CARDS = [
             "ceiling": 1.0,
         },
         "also": ["multirc.f1a", "multirc.em", "multirc.accuracy"],
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "multirc"}}},
     },
     {
         "name": "superglue/record",
@@ -160,8 +167,16 @@ CARDS = [
         "sizes": {"train": 100730, "evaluation": 10000, "hidden": 10000},
         "metric": {"name": "record.f1", "higher_is_better": True, "unit": "%", "chance": 0.1426, "ceiling": 1.0},
         "also": ["record.em", "record.f1_and_em"],
-        "protocols": ["classify"],
-        "variants": {"classify": {"options": {"placeholder": "@placeholder"}}},
+        "protocols": ["classify", "prompt"],
+        "variants": {
+            "classify": {"options": {"placeholder": "@placeholder"}},
+            # lm-eval scores the chosen entity by itself, and its answers are whole sentences.
+            "prompt": {
+                "metric": {"name": "mean.f1", "higher_is_better": True, "unit": "%", "chance": 0.1426, "ceiling": 1.0},
+                "also": ["mean.em"],
+                "options": {"lm_eval": "record"},
+            },
+        },
     },
     {
         "name": "superglue/rte",
@@ -181,7 +196,8 @@ CARDS = [
         "labels": ["entailment", "not_entailment"],
         "sizes": {"train": 2490, "evaluation": 277, "hidden": 3000},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5271, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "sglue_rte"}}},
     },
     {
         "name": "superglue/wic",
@@ -209,8 +225,11 @@ CARDS = [
         "labels": ["False", "True"],
         "sizes": {"train": 5428, "evaluation": 638, "hidden": 1400},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.5, "ceiling": 1.0},
-        "protocols": ["classify"],
-        "variants": {"classify": {"options": {"spans": ["text", "text_pair"]}}},
+        "protocols": ["classify", "prompt"],
+        "variants": {
+            "classify": {"options": {"spans": ["text", "text_pair"]}},
+            "prompt": {"options": {"lm_eval": "wic"}},
+        },
     },
     {
         "name": "superglue/wsc",
@@ -237,7 +256,8 @@ CARDS = [
         "labels": ["False", "True"],
         "sizes": {"train": 554, "evaluation": 104, "hidden": 146},
         "metric": {"name": "accuracy", "higher_is_better": True, "unit": "%", "chance": 0.6346, "ceiling": 1.0},
-        "protocols": ["classify"],
+        "protocols": ["classify", "prompt"],
+        "variants": {"prompt": {"options": {"lm_eval": "wsc"}}},
         "policy_sizes": {"subsampled": {"validation": 50}},
     },
     {

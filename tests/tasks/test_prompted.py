@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -10,8 +11,10 @@ import datasets
 import lm_eval.tasks
 import numpy as np
 import pytest
+import torch
 from lm_eval.tasks import TaskManager
 
+import tasks.protocols.prompt
 from harness import registry, tiny
 from harness.backbone import locate
 from harness.data import DataSource
@@ -20,7 +23,7 @@ from harness.protocol import Examples, Protocol, meet
 from harness.requests import quiet
 from harness.routing import column_of
 from harness.splits import Part
-from runners.score import measure
+from runners.score import Evaluator, measure
 
 ROWS = 12
 SEED = 1234
@@ -86,8 +89,8 @@ def stock_requests(name: str, rows: list[Any], shots: int, demonstrations: list[
 
 def test_every_prompted_task_is_counted() -> None:
     families = {name.partition("/")[0] for name in NAMES}
-    assert {"drop", "glue", "instruct", "mmlu", "squad", "vicuna"} <= families
-    assert len(NAMES) >= 1 + 9 + 1 + 68 + 2 + 1
+    assert {"drop", "glue", "instruct", "mmlu", "random_masking", "squad", "superglue", "vicuna"} <= families
+    assert len(NAMES) >= 1 + 9 + 1 + 68 + 11 + 2 + 8 + 1
 
 
 @pytest.mark.data
@@ -116,6 +119,51 @@ def test_right_answers_reach_the_ceiling(name: str) -> None:
     found = measure(protocol.card, protocol.perfect(examples), examples.references).metrics
     assert list(found) == [protocol.card.metric.name, *protocol.card.also]
     assert set(found.values()) == {protocol.card.metric.ceiling} == {1.0}, found
+
+
+class Guessing:
+    """What answers lm-eval's requests for a likelihood by chance."""
+
+    def __init__(self, seed: int) -> None:
+        self.draw = np.random.default_rng(seed)
+
+    def _loglikelihood_tokens(self, requests: list[Any], **_: Any) -> list[tuple[float, bool]]:
+        return [(float(-value), bool(value < 0.2)) for value in self.draw.random(len(requests))]
+
+
+THEIRS = {
+    "accuracy": "acc",
+    "matthews": "mcc",
+    "f1": "f1",
+    "labels.macro_f1": "f1",
+    "multirc.accuracy": "acc",
+    "mean.acc": "acc",
+    "mean.f1": "f1",
+    "mean.em": "em",
+}
+"""Our name of a number to lm-eval's."""
+GUESSED = [name for name in STOCK if name.startswith(("glue/", "superglue/"))] + ["mmlu/anatomy"]
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", GUESSED)
+def test_numbers_are_lm_evals_own_whatever_is_answered(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tasks.protocols.prompt, "live", lambda *_: nullcontext(Guessing(len(name))))
+    protocol, part = met(name, 60)
+    examples = protocol.encode(part, tiny.tokenizer(closed=False), 10**6)
+    evaluator = Evaluator(tiny.tokenizer(closed=False), torch.device("cpu"), torch.float32)
+    predicted = protocol.predict(torch.nn.Module(), examples, evaluator)
+    ours = measure(protocol.card, predicted.values, examples.references).metrics
+    items = examples.extra["asked"].items
+    values = [one.task.process_results(one.doc, [each.resps[0] for each in one.instances]) for one in items]
+    compared = 0
+    for metric, together in items[0].task.aggregation().items():
+        theirs = together([value[metric] for value in values])
+        for known in (known for known in ours if THEIRS.get(known) == metric):
+            assert ours[known] == pytest.approx(theirs, abs=1e-12), known
+            compared += 1
+    assert compared >= 1
+    assert 0 < max(number for number in ours.values() if number is not None) < 1
 
 
 @pytest.mark.data
