@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
+import torch
 
 from harness import registry
+from harness.backbone import locate
+from harness.data import DataSource
+from harness.matrix import expand
+from harness.protocol import meet
+from harness.splits import Part
+from harness.suite import read
 from harness.task import TaskCard
 from tasks.random_masking import AVERAGES, TASKS, cards
 from tests.tasks.prompting import NAMES
@@ -41,3 +51,36 @@ def test_the_papers_sampling_leaves_rows_to_train_on_everywhere() -> None:
     validated = {name: card.policy_sizes.get("subsampled", {}).get("validation", 500) for name, card in CARDS.items()}
     assert {name: rows for name, rows in validated.items() if rows != 500} == {"cb": 50, "wsc": 50, "copa": 100}
     assert all(CARDS[name].sizes["train"] > rows for name, rows in validated.items())
+
+
+def test_the_suite_has_the_papers_values() -> None:
+    found = expand(read("random_masking", ["backbones=[tiny:opt]"])).specs
+    assert {spec.train for spec in found} == {f"random_masking/{name}" for name in CARDS}
+    assert {spec.protocol for spec in found} == {"prompt"}
+    assert {spec.policy for spec in found} == {"subsampled"}
+    assert {spec.targets for spec in found if spec.method in ("lora", "random_mask")} == {"query_value"}
+    values = {(one.training.epochs, one.training.batch_size, one.training.max_length) for one in found}
+    assert values == {(5, 8, 2048)}
+    assert {(one.training.schedule, one.training.select, one.training.warmup) for one in found} == {
+        ("constant", "loss", 0.0)
+    }
+    ratios = {spec.budget.fraction for spec in found if spec.method == "random_mask" and spec.budget}
+    assert ratios == {1e-3, 5e-4, 1e-4, 5e-5, 1e-5}
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", CARDS)
+def test_an_untrained_model_loses_what_guessing_does(name: str) -> None:
+    task = registry.load_task(f"random_masking/{name}", "prompt")
+    protocol = meet("prompt", task.card)
+    backbone = protocol.load(locate("tiny:llama@64x1"))
+    part = Part(task, "train", DataSource.of(), indices=np.arange(6))
+    examples = protocol.encode(part, backbone.tokenizer, 1024)
+    batch = protocol.collate(examples, range(6), backbone.tokenizer, torch.device("cpu"))
+    with torch.no_grad():
+        loss = float(protocol.loss(backbone.model, batch))
+    if task.card.options["loss"] == "candidates":
+        outcomes = len(examples.inputs[0].answers)
+        assert loss == pytest.approx(math.log(outcomes), abs=0.25)
+    else:
+        assert loss == pytest.approx(math.log(backbone.model.config.vocab_size), abs=0.5)
