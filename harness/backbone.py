@@ -2,7 +2,7 @@
 
 ``hub:NAME@REVISION`` (or a bare name), ``path:DIR``, ``package:MODULE/SUBPATH`` (weights inside an installed Python
 package, located without importing it), ``tiny:ARCH`` (small random weights, for tests; ``tiny:ARCH@WIDTHxLAYERS`` for
-another size, such as the benchmark's).
+another size, such as the benchmark's), ``scratch:ARCH`` (made like a tiny one, for training from scratch).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness import tiny
+from harness import batch_norm, scratch, tiny
 from harness.digest import file_digest
 from harness.errors import MissingPrerequisite, UnknownName
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Kind = Literal["encoder", "decoder", "vision"]
 MODELS = "models"
 """Where a mirror keeps weights, as ``NAME@REVISION``."""
-SCHEMES = ("hub", "path", "package", "tiny")
+SCHEMES = ("hub", "path", "package", "tiny", "scratch")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class BackboneFiles:
 
     reference: str
     folder: Path | None
-    """Holds config.json, weights and tokenizer; null for a tiny backbone, which is made and not read."""
+    """Holds config.json, weights and tokenizer; null for a backbone that is made and not read."""
     model_type: str
     digest: str
 
@@ -44,6 +44,11 @@ class BackboneFiles:
     def kind(self) -> Kind:
         """Return what it reads and writes; imports transformers, which planning a finished suite must not wait for."""
         return _kind(self.model_type)
+
+    @property
+    def from_scratch(self) -> bool:
+        """Return whether it is made for training from scratch, with nothing pretrained to keep."""
+        return self.reference.startswith("scratch:")
 
 
 def locate(reference: str) -> BackboneFiles:
@@ -58,6 +63,8 @@ def locate(reference: str) -> BackboneFiles:
         raise UnknownName("backbone scheme", scheme, SCHEMES, reference)
     if scheme == "tiny":
         return BackboneFiles(reference, None, tiny.parse(rest).architecture, f"tiny:{rest}@{tiny.VERSION}")
+    if scheme == "scratch":
+        return BackboneFiles(reference, None, scratch.parse(rest).architecture, f"scratch:{rest}@{scratch.VERSION}")
     folder = {"path": _path, "package": _package, "hub": _hub}[scheme](rest)
     config = folder / "config.json"
     weights = sorted(folder.glob("*.safetensors"))
@@ -74,12 +81,14 @@ class Backbone:
     """A loaded backbone with a head of one shape, restored bit by bit after every run."""
 
     def __init__(self, files: BackboneFiles, model: nn.Module, head: frozenset[str], tokenizer: Any) -> None:
-        # Any: tokenizers of transformers have no common typed base for what is used here
+        # Any: tokenizers of transformers have no common typed base for what is used here; images have an ImageInput
         self.files = files
         self.model = model
         self.head = head
         self.tokenizer = tokenizer
         self.pristine: Mapping[str, Tensor] = _pristine(model, head, files)
+        if files.from_scratch:
+            batch_norm.let_move(model)
         self._buffers = {name: buffer.detach().clone() for name, buffer in model.named_buffers()}
 
     @property
@@ -137,16 +146,10 @@ def same_bits(first: Tensor, second: Tensor) -> bool:
 
 
 def train_mode(model: nn.Module) -> None:
-    """Put a model into training mode, batch norms aside: their statistics are the backbone's and stay as they are.
-
-    A running statistic is no trained scalar, so letting it move would change the model beside its trained part.
-    """
-    from torch.nn.modules.batchnorm import _BatchNorm
-
+    """Put a model into training mode, batch norms aside whose statistics do not move; see ``harness.batch_norm``."""
     model.train()
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.eval()
+    for module in batch_norm.batch_norms(model).values():
+        module.train(batch_norm.moves(module))
 
 
 def load_tokenizer(files: BackboneFiles) -> Any:  # Any: see Backbone
@@ -161,7 +164,7 @@ def load_tokenizer(files: BackboneFiles) -> Any:  # Any: see Backbone
 def load_model(
     files: BackboneFiles, auto_class: Any, meta: bool = False, **options: Any
 ) -> tuple[nn.Module, frozenset[str]]:
-    """Return a model in fp32 and the names of its head: the parameters that the weights do not hold.
+    """Return a model in fp32 and the names of its head: the parameters that the weights do not hold in its shape.
 
     Args:
         files: the located backbone.
@@ -174,13 +177,12 @@ def load_model(
     from transformers.utils import logging
 
     if files.folder is None or meta:
-        if files.folder is None:
-            config = tiny.parse(files.reference.partition(":")[2]).config(**options)
-        else:
-            config = AutoConfig.from_pretrained(files.folder, **options)
         with torch.random.fork_rng(devices=[]), torch.device("meta" if meta else "cpu"):
             torch.manual_seed(0)
-            model = auto_class.from_config(config)
+            if files.folder is None:
+                model = _made(files).build(auto_class, **options)
+            else:
+                model = auto_class.from_config(AutoConfig.from_pretrained(files.folder, **options))
         prefix = f"{model.base_model_prefix}."
         return model, frozenset(name for name, _ in model.named_parameters() if not name.startswith(prefix))
     verbosity = logging.get_verbosity()
@@ -190,12 +192,29 @@ def load_model(
     try:
         with torch.random.fork_rng(devices=[]):
             model, report = auto_class.from_pretrained(
-                files.folder, output_loading_info=True, use_safetensors=True, dtype=torch.float32, **options
+                files.folder,
+                output_loading_info=True,
+                use_safetensors=True,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # such as a classifier of other classes, which is made anew
+                **options,
             )
     finally:
         logging.set_verbosity(verbosity)
     known = {name for name, _ in model.named_parameters()}
-    return model, frozenset(set(report["missing_keys"]) & known)
+    misfits = {name for name, *_ in report["mismatched_keys"]}
+    within = sorted(name for name in misfits if name.startswith(f"{model.base_model_prefix}."))
+    if within:
+        raise MissingPrerequisite(
+            f"{files.reference}: the weights of {', '.join(within[:3])} have another shape than config.json says; "
+            f"fetch the backbone again"
+        )
+    return model, frozenset((set(report["missing_keys"]) | misfits) & known)
+
+
+def _made(files: BackboneFiles) -> tiny.Tiny | scratch.Scratch:
+    rest = files.reference.partition(":")[2]
+    return scratch.parse(rest) if files.from_scratch else tiny.parse(rest)
 
 
 class _Cast(Mapping[str, "Tensor"]):
@@ -239,7 +258,8 @@ def _pristine(model: nn.Module, head: frozenset[str], files: BackboneFiles) -> d
 
 
 def _tokenizer_files(folder: Path) -> list[Path]:
-    patterns = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
+    words = ("tokenizer*", "vocab*", "merges*", "special_tokens_map.json", "added_tokens.json", "*.model")
+    patterns = (*words, "preprocessor_config.json")  # the last says what a vision backbone is given
     return sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
 
 

@@ -12,6 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness import imagelists
 from harness.digest import file_digest
 from harness.errors import MissingPrerequisite
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 STATES = ("complete", "generated", "subset", "carved", "unknown")
 """How much of the official split is here, best first."""
+PARQUET = ".parquet"
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,11 @@ class DataSource:
         """
         if task.card.source.hub and self.mirror:
             self._file(task, split)
+        elif task.card.source.by_hand:
+            raise MissingPrerequisite(
+                f"{task.card.name} is in no dataset of the hub, and there is no mirror: {task.card.source.by_hand}; "
+                f"then give --mirror DIR or PARETUNE_MIRROR=DIR"
+            )
         elif task.card.source.hub and os.environ.get("HF_HUB_OFFLINE", "").lower() in {"1", "true", "yes", "on"}:
             raise MissingPrerequisite(
                 f"{task.card.name} needs the dataset {task.card.source.hub} ({task.card.source.config}): there is no "
@@ -79,7 +86,10 @@ class DataSource:
             return task.digest(split)
         if not self.mirror:
             return f"hub:{source.hub}/{source.config}/{source.splits[split]}@{source.revision or 'main'}"
-        return str(self._manifest_row(task, split).get("sha256") or file_digest(self._file(task, split)))
+        path = self._file(task, split)
+        if path.suffix != PARQUET:
+            return imagelists.digest(path)
+        return str(self._manifest_row(task, split).get("sha256") or file_digest(path))
 
     def state(self, task: Task, split: Split) -> str:
         """Return how much of the official split is here: one of ``STATES``."""
@@ -121,6 +131,8 @@ class DataSource:
         import pyarrow.parquet as pq
 
         path = self._file(task, split)
+        if path.suffix != PARQUET:
+            return Raw(task.prepare(imagelists.read(path), split), digest, state)
         found = file_digest(path)
         if found != digest:
             raise MissingPrerequisite(
@@ -131,13 +143,19 @@ class DataSource:
 
     def _file(self, task: Task, split: Split) -> Path:
         assert self.mirror is not None
+        source = task.card.source
+        folder = self.mirror / str(source.hub)
         path = self.mirror / mirrored(task, split)
-        if not path.is_file():
+        lists = [folder / name / source.lists.splits[split] for name in source.lists.folders] if source.lists else []
+        found = next((one for one in (path, *lists) if one.is_file()), None)
+        if found is None:
+            tried = " or ".join(str(one.relative_to(self.mirror)) for one in (path, *lists))
+            hub = ", or run without a mirror where there is a network"
             raise MissingPrerequisite(
-                f"the mirror {self.mirror} has no {path.relative_to(self.mirror)}, which {task.card.name} needs; "
-                f"add the file, leave this task out (--only task=...), or run without a mirror where there is a network"
+                f"the mirror {self.mirror} has no {tried}, which {task.card.name} needs; add the file, leave this task "
+                f"out (--only task=...){f'; {source.by_hand}' if source.by_hand else hub}"
             )
-        return path
+        return found
 
     def _manifest_row(self, task: Task, split: Split) -> dict[str, object]:
         assert self.mirror is not None

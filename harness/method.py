@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 BUFFER = "buffer:"
 """Begins the names of a state's buffers, so that no trained scalar's name can be taken for one."""
+STATISTICS = f"{BUFFER}statistics:"
+"""Begins those of running statistics that moved, on a backbone trained from scratch."""
 
 
 class MethodCard(BaseModel):
@@ -110,6 +112,7 @@ class Method:
         self._dense: dict[str, nn.Parameter] = {}
         self._head: dict[str, nn.Parameter] = {}
         self._targeted: dict[str, nn.Parameter] = {}
+        self._statistics: dict[str, tuple[Tensor, Tensor]] = {}
 
     # Hooks: a subclass overrides only those it needs.
 
@@ -212,8 +215,11 @@ class Method:
 
     def start(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
         """Freeze ``model``, attach the method, and free the head."""
+        from harness.batch_norm import moving_statistics
+
         for parameter in model.parameters():
             parameter.requires_grad_(False)
+        self._statistics = {name: (now, now.clone()) for name, now in moving_statistics(model).items()}
         named = dict(model.named_parameters())
         self._targeted = plan.targets.tensors
         self._head = {name: named[name] for name in sorted(plan.head) if name in named}
@@ -245,8 +251,12 @@ class Method:
         return [{"params": list(self.updated().values())}]
 
     def state(self) -> dict[str, Tensor]:
-        """Return a copy of the trained part: trained scalars, the head where it is trained, and buffers."""
+        """Return a copy of the trained part: trained scalars, the head where it is trained, and buffers.
+
+        Running statistics that moved are among the buffers; see ``harness.batch_norm``.
+        """
         buffers = {f"{BUFFER}{name}": tensor for name, tensor in self.buffers().items()}
+        buffers |= {f"{STATISTICS}{name}": now for name, (now, _) in self._statistics.items()}
         tensors = {**self.updated(), **buffers}
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
 
@@ -256,6 +266,7 @@ class Method:
         Raises:
             ValueError: if it is that of another method or backbone.
         """
+        state = self._without_statistics(state)
         buffers = {name.removeprefix(BUFFER): t for name, t in state.items() if name.startswith(BUFFER)}
         scalars = {name: tensor for name, tensor in state.items() if not name.startswith(BUFFER)}
         self.load_buffers(buffers)
@@ -266,6 +277,21 @@ class Method:
         for name, parameter in updated.items():
             parameter.data.copy_(scalars[name])
         self.loaded()
+
+    def _without_statistics(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Put running statistics back that moved; return the rest of the state."""
+        rest = dict(state)
+        moved = {name: rest.pop(f"{STATISTICS}{name}", None) for name in self._statistics}
+        wrong = {n for n, (now, _) in self._statistics.items() if getattr(moved[n], "shape", None) != now.shape}
+        if wrong:
+            raise ValueError(_unfit(self, wrong))
+        for name, (now, _) in self._statistics.items():
+            now.copy_(moved[name])  # type: ignore[arg-type]  # none is null: those were refused
+        return rest
+
+    def statistics_bits(self) -> int:
+        """Return the bits that running statistics which moved take beside ``stored_bits``."""
+        return 8 * sum(now.nbytes for now, _ in self._statistics.values())
 
     def loaded(self) -> None:
         """Act after a state was put back (masks patch the dense weights)."""
@@ -282,10 +308,12 @@ class Method:
             parameter.data = pristine[name].to(parameter.device, copy=True)
         for name, parameter in self._targeted.items():  # merging leaves no structure behind, but other values
             parameter.data.copy_(pristine[name])
+        for now, before in self._statistics.values():
+            now.copy_(before)
         for parameter in model.parameters():
             parameter.requires_grad_(False)
             parameter.grad = None
-        self._dense, self._targeted = {}, {}
+        self._dense, self._targeted, self._statistics = {}, {}, {}
 
 
 def _unfit(method: Method, names: set[str]) -> str:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from harness.backbone import Backbone, BackboneFiles
+    from harness.random import Streams
     from harness.spec import Training
     from harness.splits import Part
     from harness.task import TaskCard
@@ -155,6 +156,10 @@ class Protocol:
             MissingPrerequisite: for rows that cannot be used; by name.
         """
         raise NotImplementedError
+
+    def for_epoch(self, examples: Examples, streams: Streams, epoch: int) -> Examples:
+        """Return the training rows as epoch ``epoch`` (from 1) sees them; augmentation draws from the run's streams."""
+        return examples
 
     def collate(self, examples: Examples, rows: Sequence[int], tokenizer: Any, device: torch.device) -> Any:
         """Return the padded batch of some inputs (Any: the protocol's own)."""

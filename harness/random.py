@@ -69,6 +69,10 @@ class Streams:
         """Return a 63-bit integer to seed a library's own generator with (initial values, dropout)."""
         return int(words(1, seed=self.seed, purpose=purpose, name=name)[0] >> np.uint64(1))
 
+    def uniforms(self, count: int, purpose: str, name: str = "") -> NDArray[np.float64]:
+        """Return ``count`` floats in [0, 1) of this run's stream."""
+        return uniforms(count, seed=self.seed, purpose=purpose, name=name)
+
     def permutation(self, size: int, purpose: str, name: str = "") -> NDArray[np.int64]:
         """Return a permutation of ``range(size)`` of this run's stream."""
         return permutation(size, seed=self.seed, purpose=purpose, name=name)

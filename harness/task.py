@@ -35,6 +35,15 @@ class MetricFacts(_Facts):
     """The largest possible value; null where there is none (NIST)."""
 
 
+class ImageLists(_Facts):
+    """A folder of images beside lists of them, each line a path in the folder, a space, and the label's number."""
+
+    folders: tuple[str, ...]
+    """Names that the folder may have inside the mirror's folder of the dataset; the first that is there is taken."""
+    splits: dict[Split, str]
+    """Our split names to the lists' file names."""
+
+
 class Source(_Facts):
     """Where the raw rows come from: a hub dataset (also from a mirror of it), or a generator in the task's own file."""
 
@@ -45,6 +54,10 @@ class Source(_Facts):
     """Our split names to the source's."""
     where: dict[str, tuple[str | int, ...]] = Field(default_factory=dict)
     """Column to the values of the rows that this task takes, in every split; the others are another task's."""
+    lists: ImageLists | None = None
+    """Another form that a mirror may hold the splits in: a folder of images with lists."""
+    by_hand: str | None = None
+    """How a mirror gets the rows, where no dataset of the hub has them and ``hub`` is a name of this project's own."""
 
 
 class Variant(_Facts):

@@ -103,6 +103,10 @@ class Tiny:
             self.architecture, **values, **ARCHITECTURES[self.architecture](self.shape), **options
         )
 
+    def build(self, auto_class: Any, **options: Any) -> Any:  # Any: as above
+        """Return the model with the random weights of torch's current seed."""
+        return auto_class.from_config(self.config(**options))
+
 
 def parse(text: str) -> Tiny:
     """Return what ``ARCH`` or ``ARCH@WIDTHxLAYERS`` names: by default 2 blocks of width 32.

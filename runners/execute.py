@@ -159,7 +159,7 @@ def _counts(method: Method, plan: Plan) -> Counts:
         head=sum(parameter.numel() for parameter in method.head().values()),
         head_trained=method.trains_head,
         total=plan.total,
-        stored_bits=method.stored_bits(),
+        stored_bits=method.stored_bits() + method.statistics_bits(),
         extra_at_inference=method.extra_at_inference(),
     )
 

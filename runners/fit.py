@@ -80,9 +80,9 @@ class Trainer:
             exchanged = self.method.before_epoch(epoch)
             if exchanged:
                 carry(optimizer, self.method.updated(), exchanged)
-            losses: list[Tensor] = []
+            seen, losses = self.protocol.for_epoch(train, self.streams, epoch), list[Tensor]()
             for rows in training_batches(train.lengths, self.training.batch_size, self.streams, epoch):
-                losses.append(self._step(optimizer, train, rows))
+                losses.append(self._step(optimizer, seen, rows))
                 schedule.step()
                 fitted.steps += 1
                 self.method.after_step(fitted.steps)
