@@ -103,7 +103,7 @@ class DataSource:
         """Say, without reading rows or asking the hub, whether a task's data can be had now, and in what state."""
         splits: list[Split] = [split for split in task.card.source.splits if split != "hidden"]
         if task.card.source.hub and not self.mirror:
-            return "hub"
+            return "missing" if task.card.source.by_hand else "hub"
         try:
             for split in splits:
                 self.check(task, split)
@@ -132,7 +132,7 @@ class DataSource:
 
         path = self._file(task, split)
         if path.suffix != PARQUET:
-            return Raw(task.prepare(imagelists.read(path), split), digest, state)
+            return Raw(imagelists.read(path), digest, state)
         found = file_digest(path)
         if found != digest:
             raise MissingPrerequisite(

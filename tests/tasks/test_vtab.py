@@ -91,6 +91,7 @@ def test_without_rows_the_message_says_how_to_get_them(tmp_path: Path) -> None:
     task = registry.load_task("vtab/svhn")
     with pytest.raises(MissingPrerequisite, match="no dataset of the hub, and there is no mirror: put vtab-1k/<task>"):
         DataSource().check(task, "train")
+    assert DataSource().reach(task) == DataSource(tmp_path).reach(task) == "missing"
     with pytest.raises(MissingPrerequisite, match=r"no vtab-1k/svhn/train.parquet or vtab-1k/svhn/train800.txt, which"):
         DataSource(tmp_path).check(task, "train")
 
