@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -193,11 +193,15 @@ def _batch_free(case: Case) -> str:
     return f"{len(found[0])} predictions"
 
 
-def _equal(first: Sequence[Any], second: Sequence[Any]) -> bool:
-    return len(first) == len(second) and all(
-        math.isclose(a, b, rel_tol=1e-4, abs_tol=1e-5) if isinstance(a, float) and isinstance(b, float) else a == b
-        for a, b in zip(first, second, strict=True)
-    )
+def _equal(first: Any, second: Any) -> bool:  # Any: predictions, or what they are made of
+    """Return whether two things are the same but for the rounding of their real numbers."""
+    if isinstance(first, float) and isinstance(second, float):
+        return math.isclose(first, second, rel_tol=1e-4, abs_tol=1e-5)
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_equal(first[key], second[key]) for key in first)
+    if isinstance(first, list | tuple) and isinstance(second, list | tuple):
+        return len(first) == len(second) and all(map(_equal, first, second))
+    return bool(first == second)
 
 
 def _loss_falls(case: Case) -> str:
