@@ -48,7 +48,7 @@ def export(run_id: str, folders: Sequence[Path], out: Path, device: str = "cpu")
         device: where the model is built.
 
     Returns:
-        ``out``, which ``AutoModelForSequenceClassification.from_pretrained`` opens.
+        ``out``, which ``from_pretrained`` of the auto class opens that the run's protocol puts a head on with.
 
     Raises:
         UnknownName: if there is no such run, or its method, task or protocol is not registered here.

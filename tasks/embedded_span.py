@@ -47,11 +47,11 @@ DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 HANDED = ("sold", "lent", "sent", "passed", "handed")
 STAYED = ("slept", "waited", "sang", "stood", "worked")
 QUESTIONS = {
-    "giver": "who gave something away?",
-    "receiver": "who got something?",
-    "place": "where was it given away?",
-    "day": "when was it given away?",
-    "thing": "what was given away?",
+    "giver": "who gave it?",
+    "receiver": "who got it?",
+    "place": "where was it given?",
+    "day": "when was it given?",
+    "thing": "what was given?",
 }
 ROLES = tuple(QUESTIONS)
 OPTIONAL = ROLES[:4]

@@ -10,7 +10,8 @@ Splits:   the official test sets are kept by the authors, so the official develo
 Clusters: the questions on one paragraph, named by a digest of it.
 Metrics:  exact match and F1 of the official scripts, the best over a question's accepted answers, averaged over the
           questions. ``best_exact`` and ``best_f1`` are what the best threshold for saying "no answer" would have given;
-          it is chosen on the scored rows themselves, so they stand apart from the headline.
+          it is chosen on the scored rows themselves, so they stand apart from the headline. As in the script, a
+          threshold takes answers back and never brings back one that was not given.
 
 Prompt:   ``tasks/prompts/squad_v1`` and ``squad_v2``: title, context and question on lines of their own; the answer, at
           most 50 tokens, ends with its line. In v2.0 the answer may be "unanswerable", which is scored as none.

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-from harness import registry
+from harness import api, registry
 from harness.errors import NotApplicable
 from harness.spec import Spec
+from harness.suite import parse
+from runners.export import export
 from tests.runners.specs import fresh, run, spec
 
 TASK = "embedded/span"
@@ -75,3 +81,53 @@ def test_the_score_does_not_depend_on_the_windows_of_a_batch(monkeypatch: pytest
     assert first.items is not None
     assert second.items is not None
     assert first.items["prediction"] == second.items["prediction"]
+
+
+CARD = """
+title: Which letter follows
+data: {train: rows.jsonl, evaluation: rows.jsonl}
+columns: {question: asked, context: text, answers: found}
+protocol: span
+options: {unanswerable: true, max_answer_tokens: 4}
+metric: squad.f1
+"""
+
+
+def test_a_card_of_one_s_own_rows_is_enough_and_its_model_opens_in_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {
+            "asked": "x?",
+            "text": f"{'ab' * (place % 5)}x{place:02}",
+            "found": {"text": ["x"], "answer_start": [2 * (place % 5)]},
+        }
+        for place in range(30)
+    ] + [{"asked": "x?", "text": f"ab{place}", "found": {"text": [], "answer_start": []}} for place in range(10)]
+    (tmp_path / "rows.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (tmp_path / "mine.yaml").write_text(CARD)
+    monkeypatch.chdir(tmp_path)
+    training = {"epochs": 12, "lr": 5e-3, "batch_size": 8, "max_length": 24}
+    suite = parse(
+        {
+            "name": "mine",
+            "backbones": ["tiny:bert"],
+            "methods": ["full"],
+            "tasks": ["yaml:mine.yaml"],
+            "seeds": [0],
+            "training": training,
+            "keep": "all",
+        }
+    )
+    (record,) = api.run_suite(suite, out=tmp_path / "out", workers=1).records
+    assert record.status == "ok", record.error
+    score = record.scores[0].metrics["squad.f1"]
+    assert score is not None
+    assert score > 0.9
+    assert any("stand in the training rows too" in note for note in record.notes)
+    folder = export(record.run_id, [tmp_path / "out"], tmp_path / "model")
+    model = AutoModelForQuestionAnswering.from_pretrained(folder)
+    ids = torch.tensor([AutoTokenizer.from_pretrained(folder)("x?", "ababx07")["input_ids"]])
+    said = model(ids)
+    place = int(said.start_logits.argmax())
+    assert (place, int(said.end_logits.argmax())) == (8, 8), "<s> x ? </s> a b a b x"

@@ -20,7 +20,7 @@ from harness.task import TaskCard
 from tasks.embedded_span import CARDS, QUESTIONS, TASK, Story, write
 
 CARD = TaskCard.model_validate(CARDS[0])
-FIRST_ROWS = "b625b7f2837d9938"
+FIRST_ROWS = "cd9c56fe01eedc82"
 # The oracle knows the shapes of a story and reads each part from them; nothing here comes from the grammar.
 HANDED = "sold|lent|sent|passed|handed"
 TO, BY = r"(?: to the (?P<receiver>[a-z ]+?))?", r"(?: by the (?P<giver>[a-z ]+?))?"
