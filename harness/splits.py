@@ -298,7 +298,9 @@ def num_shared(first: Part, second: Part) -> int:
 
 
 def _inputs(part: Part) -> list[str]:
-    names = [column for field, column in sorted(part.task.card.columns.items()) if field not in ("label", "answers")]
+    fields = sorted(part.task.card.columns.items())
+    # Answers are no inputs, and neither is what names a row or its group: each split counts anew.
+    names = [column for field, column in fields if field not in ("label", "answers") and not field.endswith("_id")]
     return list(map(repr, zip(*(part.values(name) for name in names), strict=True))) if names else []
 
 

@@ -130,7 +130,7 @@ CARDS = [
         "columns": {
             "text": "paragraph",
             "text_pair": "question_and_answer",
-            "question": "idx.question",
+            "question_id": "idx.question",
             "label": "label",
         },
         "labels": ["False", "True"],
@@ -296,7 +296,7 @@ CARDS = [
             "revision": "3de24cf8022e94f4ee4b9d55a6f539891524d646",
             "splits": {"evaluation": "test", "hidden": "test"},
         },
-        "columns": {"text": "premise", "text_pair": "hypothesis", "pair": "pair", "label": "label"},
+        "columns": {"text": "premise", "text_pair": "hypothesis", "pair_id": "pair", "label": "label"},
         "labels": ["entailment", "not_entailment"],
         "cluster": "pair",
         "sizes": {"evaluation": 356, "hidden": 356},

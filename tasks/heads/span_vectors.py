@@ -79,11 +79,15 @@ class SpanVectors(nn.Module):
         Args:
             input_ids: (rows, tokens).
             attention_mask: (rows, tokens); padding is on the right.
-            span_mask: (rows, spans, tokens), true at the tokens of each span.
+            span_mask: (rows, spans, tokens), true at the tokens of each span; null marks the whole text every time, for
+                what calls a model of any kind to see that it runs.
             **options: for the backbone.
         """
-        assert attention_mask is not None
-        assert span_mask is not None
+        if attention_mask is None:
+            read = input_ids if input_ids is not None else options["inputs_embeds"][..., 0]
+            attention_mask = torch.ones_like(read, dtype=torch.long)
+        if span_mask is None:
+            span_mask = attention_mask.bool()[:, None].expand(-1, self.num_spans, -1)
         said = getattr(self, self.base_model_prefix)(input_ids, attention_mask=attention_mask, **options)
         hidden: Tensor = said.last_hidden_state  # (rows, tokens, width)
         # What was put before the inputs (a tuned prompt) is in no span.

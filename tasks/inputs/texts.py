@@ -1,7 +1,7 @@
 """Texts: a text, or a pair of texts, to one of the task's labels or to a number.
 
-Fields: ``text``, ``text_pair`` (optional), ``label``, and one of ``question`` and ``pair`` (optional), which says what
-rows a metric counts together: references are then mappings such as ``{"label": 1, "question": "7"}``. Pairs are
+Fields: ``text``, ``text_pair`` (optional), ``label``, and one of ``question_id`` and ``pair_id`` (optional), which says
+what rows a metric counts together: references are then mappings such as ``{"label": 1, "question": "7"}``. Pairs are
 encoded together, the longer text cut first. The loss is cross-entropy over the labels, or mean squared error for a
 regression, whose predictions are clipped to its range. The labels of a ``hidden`` split are not read.
 """
@@ -25,8 +25,8 @@ from harness.splits import Part
 from harness.task import TaskCard
 
 Batch = dict[str, Tensor]
-TOGETHER = ("question", "pair")
-"""Fields by which metrics count rows together."""
+TOGETHER = {"question_id": "question", "pair_id": "pair"}
+"""Fields by which metrics count rows together, and what references call them."""
 
 
 class Options(protocol.Options):
@@ -103,10 +103,10 @@ class Texts:
     def references(self, part: Part, labels: NDArray[np.float64]) -> list[Any]:
         """Return what the metrics of the task compare predictions with."""
         values: list[Any] = labels.tolist()
-        for field in TOGETHER:
+        for field, name in TOGETHER.items():
             if field in self.card.columns:
                 groups = part.values(self.card.columns[field])
-                return [{"label": label, field: str(group)} for label, group in zip(values, groups, strict=True)]
+                return [{"label": label, name: str(group)} for label, group in zip(values, groups, strict=True)]
         return values
 
     def labels(self, part: Part) -> NDArray[np.float64] | None:

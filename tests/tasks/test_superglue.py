@@ -299,8 +299,8 @@ def test_chance_is_the_best_constant_on_complete_evaluation_rows(source: DataSou
         labels = rows.values("label")
         references: list[Any] = labels
         for field in ("question", "pair"):
-            if field in card.columns:
-                groups = rows.values(card.columns[field])
+            if f"{field}_id" in card.columns:
+                groups = rows.values(card.columns[f"{field}_id"])
                 references = [{"label": y, field: str(group)} for y, group in zip(labels, groups, strict=True)]
         one = metric.find(card.metric.name)
         best = max(one.score(one.rows([value] * len(labels), references)) for value in set(labels))

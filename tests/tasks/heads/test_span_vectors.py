@@ -117,3 +117,12 @@ def test_dropout_is_that_of_the_architectures_own_head() -> None:
         (dropout,) = [one for name, one in model.named_modules() if name == "dropout"]
         assert isinstance(dropout, nn.Dropout)
         assert dropout.p == share
+
+
+def test_a_model_that_is_told_of_no_spans_takes_the_whole_text() -> None:
+    on = attached(TWO_TEXTS, "bert")
+    model: Any = on.backbone.model.eval()
+    ids = torch.tensor([[1, 20, 30, 2], [1, 25, 35, 2]])
+    with torch.no_grad():
+        marked = model(input_ids=ids, attention_mask=torch.ones_like(ids), span_mask=torch.ones(2, 2, 4).bool()).logits
+        torch.testing.assert_close(model(input_ids=ids).logits, marked)

@@ -8,11 +8,12 @@ from typing import Any
 import pytest
 
 from harness.backbone import load_tokenizer, locate
+from harness.splits import num_shared
 from tests.tasks.rows import attached, met, part
 
 TOKENIZER = load_tokenizer(locate("tiny:bert"))
 GROUPED: dict[str, Any] = {
-    "columns": {"text": "s", "question": "at.question", "label": "y"},
+    "columns": {"text": "s", "question_id": "at.question", "label": "y"},
     "labels": ("no", "yes"),
     "metric": {"name": "multirc.em", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
 }
@@ -21,7 +22,7 @@ ROWS: dict[str, list[Any]] = {"s": ["a", "b"], "at": [{"question": 7}, {"questio
 
 @pytest.mark.parametrize("field", ["question", "pair"])
 def test_references_say_what_rows_are_counted_together(field: str) -> None:
-    facts = GROUPED | {"columns": {"text": "s", field: "at.question", "label": "y"}}
+    facts = GROUPED | {"columns": {"text": "s", f"{field}_id": "at.question", "label": "y"}}
     examples = met(facts).encode(part(facts, ROWS), TOKENIZER, 16)
     assert examples.references == [{"label": 1.0, field: "7"}, {"label": 0.0, field: "8"}]
     assert met(facts).perfect(examples) == [1.0, 0.0]
@@ -35,3 +36,8 @@ def test_labels_of_hidden_rows_are_not_read() -> None:
     assert len(found.values or ()) == 2
     assert found.loss is not None
     assert math.isnan(found.loss)
+
+
+def test_a_row_that_stands_in_both_splits_is_found_whatever_its_group_is_called() -> None:
+    again = {**ROWS, "at": [{"question": 1}, {"question": 2}], "s": ["a", "c"]}
+    assert num_shared(part(GROUPED, ROWS), part(GROUPED, again)) == 1
