@@ -243,3 +243,48 @@ def test_a_folder_with_content_and_an_unknown_benchmark_are_refused(made: Made, 
         submit("glue", [made.runs], tmp_path, made.source)
     with pytest.raises(UnknownName, match="unknown benchmark with a test server 'gleu'.*glue"):
         submit("gleu", [made.runs], tmp_path / "new", made.source)
+
+
+REAL: dict[str, tuple[list[Any], dict[str, int]]] = {
+    "superglue": (
+        ["superglue/cb", "superglue/copa", {"train": "superglue/rte", "score": ["superglue/axb"]}, "superglue/wsc"],
+        {
+            "CB.jsonl": 250,
+            "COPA.jsonl": 500,
+            "RTE.jsonl": 3000,
+            "WSC.jsonl": 146,
+            "AX-b.jsonl": 1104,
+            "AX-g.jsonl": 356,
+        },
+    ),
+    "glue": (
+        ["glue/cola", "glue/stsb", "glue/wnli", "glue/sst2", "glue/mnli"],
+        {"CoLA.tsv": 1063, "STS-B.tsv": 1379, "WNLI.tsv": 146},
+    ),
+}
+"""Benchmark to tasks, and to the files that the hidden rows of the local mirror are enough for."""
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("family", REAL)
+def test_real_hidden_rows_are_predicted(family: str, tmp_path: Path) -> None:
+    tasks, files = REAL[family]
+    suite = {
+        **SUITE,
+        "backbones": ["tiny:bert@64x1"],
+        "tasks": tasks,
+        "sizes": {"train": 16, "validation": 8, "test": 8},
+        "seeds": [0],
+        "training": {"epochs": 1, "max_length": 64, "lr": 1e-2},
+        # A byte is a token here, and the two spans of a schema lie far apart.
+        "overrides": [{"when": {"task": "superglue/wsc"}, "training": {"max_length": 768}}],
+    }
+    source = DataSource.of()
+    records = run_suite(parse(suite), out=tmp_path / "runs", mirror=source.mirror, workers=1, device="cpu").records
+    assert [(record.spec.train, record.status) for record in records if record.status != "ok"] == []
+    found = submit(family, [tmp_path / "runs"], tmp_path / "out", source)
+    assert {row.file: row.rows for row in found.written} == files
+    assert {*found.missing, *files} == {str(one["file"]) for one in registry.submissions()[family]}
+    for row in found.written:
+        written = (tmp_path / "out" / row.file).read_text(encoding="utf-8").splitlines()
+        assert len(written) == row.rows + (family == "glue"), row.file
