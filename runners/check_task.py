@@ -33,9 +33,9 @@ from runners.fit import Trainer
 from runners.promises import Broken, require
 from runners.score import Evaluator, measure
 
-ROWS, FITTED, EPOCHS, MAX_LENGTH = 32, 16, 25, 128
+ROWS, FITTED, EPOCHS, MAX_LENGTH = 32, 16, 25, 400
 """Rows of each split, how many of them are fitted and how often, and the tokens of a text."""
-TINY = {"encoder": "tiny:bert", "decoder": "tiny:llama", "vision": "tiny:vit"}
+TINY = {"encoder": "tiny:bert@64x2", "decoder": "tiny:llama@64x2", "vision": "tiny:vit"}
 """Kind of backbone to the one a task is checked on."""
 NEAR = 0.12
 """How far a constant answer may lie from the chance level of the card, on a few rows."""

@@ -63,7 +63,7 @@ def test_a_small_cell_runs_from_spec_to_record(
         options=QUICK.get(protocol, {}),
         policy="final_on_all" if official and protocol == "image" else "held_out",
         sizes=SIZES,  # type: ignore[arg-type]
-        training={"epochs": 1, "batch_size": 4, "max_length": 96, "lr": 1e-2},  # type: ignore[arg-type]
+        training={"epochs": 1, "batch_size": 4, "max_length": 400, "lr": 1e-2},  # type: ignore[arg-type]
     )
     with printing_as_a_worker():
         record, folder, healthy = run_one(asked, tmp_path, _warm(), None, "final", lambda event: None)
