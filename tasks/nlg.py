@@ -49,7 +49,6 @@ CARDS = [
         "metric": {"name": "e2e.bleu", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["e2e.nist", "e2e.meteor", "e2e.rouge_l", "e2e.cider"],
         "protocols": ["generate"],
-        "options": {"length_penalty": 0.8},
     },
     {
         "name": "nlg/dart",
@@ -71,6 +70,7 @@ CARDS = [
         "metric": {"name": "corpus.bleu", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["corpus.meteor", "corpus.ter", "corpus.chrf"],
         "protocols": ["generate"],
+        "options": {"max_references": 6},
     },
     {
         "name": "nlg/webnlg",
@@ -92,6 +92,7 @@ CARDS = [
         "metric": {"name": "corpus.bleu", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["corpus.meteor", "corpus.ter", "corpus.chrf"],
         "protocols": ["generate"],
+        "options": {"max_references": 6},
     },
     {
         "name": "nlg/webnlg_seen",
@@ -113,6 +114,7 @@ CARDS = [
         "metric": {"name": "corpus.bleu", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["corpus.meteor", "corpus.ter", "corpus.chrf"],
         "protocols": ["generate"],
+        "options": {"max_references": 6},
         "score_only_with": "nlg/webnlg",
     },
     {
@@ -135,6 +137,7 @@ CARDS = [
         "metric": {"name": "corpus.bleu", "higher_is_better": True, "unit": "%", "chance": 0.0, "ceiling": 1.0},
         "also": ["corpus.meteor", "corpus.ter", "corpus.chrf"],
         "protocols": ["generate"],
+        "options": {"max_references": 6},
         "score_only_with": "nlg/webnlg",
     },
 ]

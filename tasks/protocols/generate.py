@@ -9,8 +9,9 @@ experiments of LoRA and PST. The loss is the mean over the tokens of targets and
 
     (1 - e) * -log p(token)  +  e * mean over the vocabulary of -log p
 
-Validation and test losses have none. Every text of a list is an input of its own to train on. Rows with one value in
-the card's ``cluster`` column are one item, known by its first row, with all their texts as references.
+The validation loss has none. Every text of a list is an input of its own to train on. Rows with one value in
+the card's ``cluster`` column are one item, known by its first row, with all their texts as references (or the first
+``max_references``, as official scripts have it).
 
 Text is written by beam search: the largest sum of log-probabilities divided by tokens ** length_penalty. No n-gram
 comes twice in what is written; the source does not count, as in LoRA's decoder: its words are there to be copied.
@@ -22,7 +23,7 @@ what is left of ``max_length``, never less than ``max_new_tokens``; inputs that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -56,6 +57,9 @@ class GenerateOptions(protocol.Options):
     length_penalty: float = Field(default=0.8, description="exponent of the length that a text's score is divided by")
     no_repeat_ngram_size: int = Field(default=4, ge=0, description="length of n-grams that come once; 0 allows all")
     max_new_tokens: int = Field(default=64, ge=1, description="tokens that are written at most")
+    max_references: int | None = Field(
+        default=None, ge=1, description="texts an item is scored against, the first ones"
+    )
     validation: Literal["metric", "loss"] = Field(
         default="metric", description="after an epoch, write and score texts, or only compute the loss"
     )
@@ -142,7 +146,7 @@ class Generate(protocol.Protocol):
             np.array([len(pair.ids) for pair in inputs], dtype=np.int64),
             ids,
             ids,  # an item is a whole cluster, whose own name may be the data set's text, which no record holds
-            [item.references for item in items.values()],
+            [item.references[: self.options.max_references] for item in items.values()],
             cut,
             (f"{blank} of {len(texts)} rows of {part.title} have no text and were left out",) if blank else (),
             {"prompts": [item.prompt for item in items.values()]},
@@ -177,7 +181,7 @@ class Generate(protocol.Protocol):
         )
 
     def predict(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
-        """Return a text for every item, and the mean loss over all target tokens, in nats."""
+        """Return a text for every item; no loss, whose reading of all references would take longer than the texts."""
         prompts: Sequence[tuple[int, ...]] = examples.extra["prompts"]
         search, texts, unfinished = self._search(evaluation.tokenizer), [""] * len(prompts), 0
         order = sorted(range(len(prompts)), key=lambda item: -len(prompts[item]))
@@ -189,13 +193,14 @@ class Generate(protocol.Protocol):
                 unfinished += ids[-1] != search.end
                 texts[item] = evaluation.tokenizer.decode(ids, skip_special_tokens=True).strip()
         cut = f"{unfinished} of {len(texts)} texts of {self.card.name} had no end at {search.max_new_tokens} tokens"
-        return Predictions(texts, self._mean_loss(model, examples, evaluation), notes=(cut,) if unfinished else ())
+        return Predictions(texts, None, notes=(cut,) if unfinished else ())
 
     def validate(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
-        """Return the predictions, or only the loss, as the option says."""
+        """Return the mean loss over all target tokens, in nats, and the texts where the option asks for them."""
+        loss = self._mean_loss(model, examples, evaluation)
         if self.options.validation == "loss":
-            return Predictions(None, self._mean_loss(model, examples, evaluation))
-        return self.predict(model, examples, evaluation)
+            return Predictions(None, loss)
+        return replace(self.predict(model, examples, evaluation), loss=loss)
 
     def _search(self, tokenizer: Any) -> Search:  # Any: a transformers tokenizer
         values = self.options.model_dump(include={field.name for field in fields(Search)})

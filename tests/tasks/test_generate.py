@@ -139,6 +139,8 @@ def test_records_with_several_texts_are_inputs_for_each_and_one_item() -> None:
     assert clustered.item_ids == ("train:0", "train:1", "train:3")
     assert list(clustered.references) == [["xy", " xyz "], ["z"], ["w"]]
     assert clustered.cluster_ids == clustered.item_ids, "a cluster's own name would be the data set's text"
+    few = met(max_references=1).encode(part(ROWS, cluster="record"), tokenizer, 64)
+    assert (len(few), list(few.references)) == (4, [["xy"], ["z"], ["w"]])
     alone = met().encode(part(ROWS), tokenizer, 64)
     assert len(alone.item_ids) == 4
 
@@ -205,7 +207,7 @@ def test_the_loss_is_the_dense_formula_of_label_smoothing(backbone: Backbone, sm
     assert float(found.detach()) == pytest.approx(np.mean(losses), rel=2e-6)
 
 
-def test_the_loss_of_a_split_has_no_smoothing_and_weighs_every_token_once(
+def test_the_loss_of_validation_rows_has_no_smoothing_and_weighs_every_token_once(
     backbone: Backbone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     protocol = met(label_smoothing=0.4, validation="loss")
@@ -219,6 +221,8 @@ def test_the_loss_of_a_split_has_no_smoothing_and_weighs_every_token_once(
         found = evaluator(backbone.tokenizer).predict(backbone.model, protocol, examples, validating=True)
         assert found.values is None
         assert found.loss == pytest.approx(np.mean(losses), rel=2e-6)
+    both = evaluator(backbone.tokenizer).predict(backbone.model, met(), examples, validating=True)
+    assert (both.loss, both.values) == (found.loss, predicted(met(), backbone, examples).values)
 
 
 def test_parts_of_a_batch_have_the_gradient_of_the_whole(backbone: Backbone) -> None:
