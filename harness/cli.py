@@ -62,6 +62,21 @@ Workers = Annotated[
     Optional[int],  # noqa: UP045
     typer.Option("--workers", help="Processes; by default what the cores serve."),
 ]
+
+
+def _allow_code(allowed: bool) -> bool:
+    """Let workers inherit the user's word; see ``harness.stock``."""
+    if allowed:
+        os.environ["PARETUNE_ALLOW_CODE"] = "1"
+    return allowed
+
+
+AllowCode = Annotated[
+    bool,
+    typer.Option(
+        "--allow-code", help="Let lm-eval YAML files of your own call functions of their own.", callback=_allow_code
+    ),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
@@ -136,6 +151,7 @@ def plan(
     only: Only = None,
     settings: Settings = None,
     retry: Retry = None,
+    allow_code: AllowCode = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what a suite would run, and why; do nothing."""
@@ -168,6 +184,7 @@ def run(
     device: Device = "auto",
     executor: Annotated[str, typer.Option("--executor", help="How workers are started: local.")] = "local",
     retry: Retry = None,
+    allow_code: AllowCode = False,
 ) -> None:
     """Run what a suite still needs, and print a summary."""
     from rich.console import Console
@@ -210,6 +227,7 @@ def run_one(
     out: Annotated[Path, typer.Argument(help="Folder of the runs.")],
     mirror: Mirror = None,
     device: Device = "auto",
+    allow_code: AllowCode = False,
 ) -> None:
     """Run one spec in this process and write its record."""
     from pydantic import ValidationError

@@ -10,9 +10,10 @@ import torch
 from lm_eval.models.huggingface import HFLM  # type: ignore[import-untyped]
 from torch import nn
 
+from harness.around import quiet, seeded
 from harness.encoding import Encoded
 from harness.errors import UnknownName
-from harness.requests import Asked, Item, quiet, seeded
+from harness.requests import Asked, Item
 
 WRONG = -1e4
 """The log-likelihood of what a model that is always right says of a wrong answer."""

@@ -14,13 +14,13 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from harness import registry
+from harness import registry, stock
 from harness.backbone import BackboneFiles
 from harness.data import DataSource
 from harness.metric import module_of
 from harness.spec import Spec
 from harness.splits import used
-from harness.task import Split
+from harness.task import Split, TaskCard
 
 ROOTS = ("runners.prepare", "runners.fit", "runners.score", "harness.metric", "harness.splits")
 NEUTRAL = frozenset({"harness.errors", "harness.record", "harness.registry"})
@@ -40,7 +40,18 @@ def code_digest(spec: Spec) -> str:
     cards: dict[str, object] = {entry.name: entry.card.get("version") for entry in (method, *tasks)}
     # Nobody raises the version of a user's own card; whatever it says counts.
     cards |= {entry.name: entry.card for entry in tasks if entry.name not in registry.tasks()}
-    return _digest({"modules": digests, "cards": cards})
+    content = {"modules": digests, "cards": cards}
+    prompts = _prompts(spec, scored)
+    return _digest({**content, "prompts": prompts} if prompts else content)
+
+
+def _prompts(spec: Spec, cards: Iterable[TaskCard]) -> dict[str, str]:
+    """Return the digests of the YAML files of ours and of a user by which tasks are met.
+
+    One of lm-eval's own goes by its version, as other versions of a library make no record stale.
+    """
+    named = {str({**card.options, **spec.options}.get("lm_eval", "")) for card in cards}
+    return {reference: stock.digest(reference) for reference in sorted(named) if ":" in reference}
 
 
 def provenance_digest(spec: Spec, data: dict[str, str], weights: str, code: str) -> str:

@@ -7,7 +7,10 @@ Starts at identity: yes, the backbone never changes.
 
 from __future__ import annotations
 
-from harness.method import Method
+from torch import nn
+
+from harness.errors import NotApplicable
+from harness.method import Method, Plan
 
 CARD = {
     "name": "head_only",
@@ -27,6 +30,11 @@ CARD = {
 
 class HeadOnly(Method):
     """Train the head and nothing else, which is what the contract does by itself."""
+
+    def count(self, model: nn.Module, plan: Plan) -> int:
+        if not plan.head:
+            raise NotApplicable("this model has no head for the task, so nothing would be trained; base is the same")
+        return super().count(model, plan)
 
 
 METHOD = HeadOnly

@@ -12,11 +12,6 @@ demonstrations apart where that stops it, else the first stop, else the end-of-t
 Loss of a row: ``continuation``: the mean negative log-likelihood of these tokens. ``candidates``, for multiple choices:
 cross-entropy over all answers, of which each has the mean log-likelihood of its tokens as its logit (random masking,
 ICML 2024). The loss of a batch is the mean over its rows, so it does not depend on how rows are put together.
-
-A prediction is what the card's metrics take. For ``mean.*`` and ``lm.*`` it is what lm-eval says of the item, metric
-name to value, and for a multiple choice ``acc_per_token``: whether the answer with the largest mean log-likelihood of
-its tokens is right. For a metric of classes it is the chosen answer's number, for one of texts the generated text after
-the task's filter, against the card's field ``answers``.
 """
 
 from __future__ import annotations
@@ -24,39 +19,29 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from harness import protocol, tiny
+from harness.around import quiet
 from harness.backbone import Backbone, BackboneFiles, load_model, load_tokenizer
-from harness.encoding import Encoded, Encoding, Row, encode
+from harness.encoding import Encoding, Row, encode
 from harness.errors import MissingPrerequisite, NotApplicable
 from harness.judge import rate
-from harness.live import judge, live, respond, respond_rightly
-from harness.metric import find
+from harness.live import live, respond, respond_rightly
 from harness.protocol import Evaluation, Examples, Predictions
-from harness.requests import Asked, Item, ask, quiet
+from harness.requests import Asked, ask
 from harness.routing import route
 from harness.sequences import token_losses
 from harness.splits import Part
-
-PER_TOKEN = "acc_per_token"
-CLASSES = ("numbers", "label of a question", "label of a pair")
-TEXTS = ("text", "answer", "spans", "texts")
-GIVEN = ("given",)
-"""What the metrics of each kind of prediction say that they take."""
-TOGETHER = ("question", "pair")
-"""Fields that say what rows a metric of classes counts together."""
-RATED = "judge.rating"
-"""The metric of answers that a judge rates."""
+from harness.verdicts import PER_TOKEN, RATED, Verdicts, predictions, read, references, shown
 
 
 class PromptOptions(protocol.Options):
@@ -84,18 +69,6 @@ class Batch:
 
     rows: tuple[Row, ...]
     device: torch.device
-
-
-class _Said(NamedTuple):
-    """What the answered requests of some items say."""
-
-    predictions: Sequence[Any]
-    """As the card's metrics take them (Any: lm-eval's values, classes or texts)."""
-    shown: Sequence[Any]
-    texts: list[str]
-    """What was written or chosen; empty where neither was asked for."""
-    means: list[NDArray[np.float64]]
-    """Of each answer, its mean log-likelihood per token."""
 
 
 class Prompt(protocol.Protocol):
@@ -146,7 +119,7 @@ class Prompt(protocol.Protocol):
             lengths=np.array([self._length(row) for row in rows], dtype=np.int64),
             item_ids=_named([ids[item.row] for item in asked.items]),
             cluster_ids=tuple(clusters[item.row] for item in asked.items),
-            references=self._references(part, asked),
+            references=references(self.card, part, asked),
             truncated=sum(one.is_cut for one in encoded),
             extra={"asked": asked, "encoded": encoded, "max_length": max_length},
         )
@@ -179,16 +152,30 @@ class Prompt(protocol.Protocol):
         return nn.utils.rnn.pad_sequence(found, batch_first=True, padding_value=-math.inf)
 
     def predict(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
-        """Ask lm-eval to score the live model; the requests were encoded once and are the same for every model."""
+        """Ask lm-eval to score the live model; the requests were encoded once and are the same for every model.
+
+        The loss is null where a text is generated: it would take another forward pass, which only ``validate`` makes.
+        """
         asked: Asked = examples.extra["asked"]
         with live(model, evaluation.tokenizer, self.options.batch_size, examples.extra["max_length"]) as scorer:
             respond(scorer, asked, examples.extra["encoded"])
-        said = self._said(examples)
-        loss = self._mean_loss(model, examples, evaluation, said.means)
+        said = self._read(examples)
+        loss = self._mean_loss(asked, said)
         if self.options.judge and self.card.metric.name == RATED:
-            shown, ratings, notes = rate(self.options.judge, self.options.judge_model, asked.items, said.texts)
-            return Predictions(ratings, loss, shown, notes)
-        return Predictions(said.predictions, loss, said.shown)
+            kept, ratings, notes = rate(self.options.judge, self.options.judge_model, asked.items, said.texts)
+            return Predictions(ratings, loss, kept, notes)
+        return Predictions(predictions(self.card, said), loss, shown(asked, said))
+
+    def validate(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
+        """Return the predictions, and always the loss."""
+        predicted = self.predict(model, examples, evaluation)
+        if predicted.loss is not None or examples.extra["asked"].kind != "generate_until":
+            return predicted
+        total = 0.0
+        for rows, batch in evaluation.batches(self, examples):
+            with evaluation.autocast():
+                total += float(self.loss(model, batch)) * len(rows)
+        return replace(predicted, loss=total / len(examples))
 
     def perfect(self, examples: Examples) -> Sequence[Any]:
         """Return the predictions of a model that holds the right answer for certain, or writes it.
@@ -199,80 +186,15 @@ class Prompt(protocol.Protocol):
         if self.card.metric.name == RATED:
             raise NotApplicable("what a judge rates has no answer that is right")
         respond_rightly(examples.extra["asked"])
-        return self._said(examples).predictions
+        return predictions(self.card, self._read(examples))
 
-    def _said(self, examples: Examples) -> _Said:
+    def _read(self, examples: Examples) -> Verdicts:
         """Return what the answered requests of some items say."""
-        asked: Asked = examples.extra["asked"]
-        encoded: tuple[Encoded, ...] = examples.extra["encoded"]
-        values, texts = judge(asked, self.options.filter)
-        means = [_means(item, one) for item, one in zip(asked.items, encoded, strict=True)]
-        chosen = [self._choice(item, scores) for item, scores in zip(asked.items, means, strict=True)]
-        for item, value, scores in zip(asked.items, values, means, strict=True):
-            if item.gold is not None:
-                value[PER_TOKEN] = float(int(np.argmax(scores)) in item.gold)
-        likely = [float(scores[0]) if scores.size else None for scores in means]
-        by_kind: dict[str, Sequence[Any]] = {"multiple_choice": chosen, "generate_until": texts}
-        if asked.kind == "multiple_choice":
-            texts = [
-                item.task.doc_to_choice(item.doc)[choice] for item, choice in zip(asked.items, chosen, strict=True)
-            ]
-        by_metric: dict[str, Sequence[Any]] = {TEXTS[0]: [text.strip() for text in texts], CLASSES[0]: chosen}
-        return _Said(by_metric.get(self._takes(), values), by_kind.get(asked.kind, likely), texts, means)
+        return read(examples.extra["asked"], examples.extra["encoded"], self.options.filter, self._by_token())
 
-    def _takes(self) -> str:
-        """Return what the card's metrics take: classes, texts, or all that lm-eval says of an item.
-
-        Raises:
-            MissingPrerequisite: if they do not all take the same.
-        """
-        names = (self.card.metric.name, *self.card.also)
-        taken = {next((kind for kind in (CLASSES, TEXTS) if find(name).takes in kind), GIVEN) for name in names}
-        if len(taken) > 1:
-            raise MissingPrerequisite(
-                f"the metrics of {self.card.name} take different predictions ({', '.join(names)}); name those of one "
-                f"kind in its variant for prompt"
-            )
-        (kind,) = taken
-        return kind[0]
-
-    def _references(self, part: Part, asked: Asked) -> list[Any]:  # Any: as the metrics take them
-        """Return what the predictions are scored against."""
-        takes = self._takes()
-        if takes == GIVEN[0]:
-            return [str(item.task.doc_to_target(item.doc)) for item in asked.items]
-        if takes == TEXTS[0]:
-            answers = part.fields(answers=(str, list))["answers"]
-            return [answers[item.row] for item in asked.items]
-        classes = [item.gold[0] if item.gold else -1 for item in asked.items]
-        self._check_order(part, asked, classes)
-        together = [field for field in TOGETHER if field in self.card.columns]
-        if not together:
-            return list(classes)
-        values = part.values(self.card.columns[together[0]])
-        pairs = zip(classes, asked.items, strict=True)
-        return [{"label": right, together[0]: str(values[item.row])} for right, item in pairs]
-
-    def _check_order(self, part: Part, asked: Asked, classes: Sequence[int]) -> None:
-        """Refuse a task whose answers are not in the order of the card's labels: a class would mean another one."""
-        if "label" not in self.card.columns:
-            return
-        labels = part.values(self.card.columns["label"])
-        wrong = [item.row for item, right in zip(asked.items, classes, strict=True) if labels[item.row] != right]
-        if wrong:
-            raise MissingPrerequisite(
-                f"{part.title}: {self.options.lm_eval} takes answer {classes[wrong[0]]} of row "
-                f"{part.chosen()[wrong[0]]} for right, whose label is {labels[wrong[0]]!r}; list its answers in the "
-                f"order of the labels"
-            )
-
-    def _choice(self, item: Item, means: NDArray[np.float64]) -> int:
-        """Return the answer that a multiple choice is decided for; -1 where there is none to choose from."""
-        if not item.num_choices:
-            return -1
-        if self.options.loss == "candidates" or self.card.metric.name.endswith(PER_TOKEN):
-            return int(np.argmax(means))
-        return int(np.argmax([one.resps[0][0] for one in item.instances[: item.num_choices]]))
+    def _by_token(self) -> bool:
+        """Return whether a multiple choice is decided by the mean over an answer's tokens."""
+        return self.options.loss == "candidates" or self.card.metric.name.endswith(PER_TOKEN)
 
     def _scores(self, model: nn.Module, batch: Batch, mean: bool = True) -> list[Tensor]:
         """Return the mean log-likelihood (or the sum) of each answer's tokens, one tensor (answers,) per row."""
@@ -285,23 +207,13 @@ class Prompt(protocol.Protocol):
         read = row.answers if self.options.loss == "candidates" else row.answers[row.gold[0] : row.gold[0] + 1]
         return sum(map(len, {answer.read for answer in read}))
 
-    def _mean_loss(
-        self,
-        model: nn.Module,
-        examples: Examples,
-        evaluation: Evaluation,
-        means: Sequence[NDArray[np.float64]],
-    ) -> float | None:
-        """Return the mean loss over the items whose right answer is known; what was scored already is not run again."""
-        asked: Asked = examples.extra["asked"]
-        if asked.kind == "generate_until":
-            total = 0.0
-            for rows, batch in evaluation.batches(self, examples):
-                with evaluation.autocast():
-                    total += float(self.loss(model, batch)) * len(rows)
-            return total / len(examples)
-        pairs = [(scores, item.gold or (0,)) for scores, item in zip(means, asked.items, strict=True)]
-        known = [pair for pair, item in zip(pairs, asked.items, strict=True) if item.gold or not item.num_choices]
+    def _mean_loss(self, asked: Asked, said: Verdicts) -> float | None:
+        """Return the mean loss over the items whose right answer is known, from what was scored; null without any."""
+        known = [
+            (scores, item.gold or (0,))
+            for scores, item in zip(said.means, asked.items, strict=True)
+            if scores.size and (item.gold or not item.num_choices)
+        ]
         if not known:
             return None
         if self.options.loss == "candidates":
@@ -312,16 +224,6 @@ class Prompt(protocol.Protocol):
 def _candidates(scores: Tensor, gold: Sequence[int]) -> Tensor:
     """Return the cross-entropy of logits (answers,) where any of some answers is right."""
     return torch.logsumexp(scores, dim=0) - torch.logsumexp(scores[list(gold)], dim=0)
-
-
-def _means(item: Item, encoded: Encoded) -> NDArray[np.float64]:
-    """Return the mean log-likelihood per token of each answer, or of the one asked for; none where a text is made."""
-    if not encoded.requests:
-        return np.zeros(0)
-    if not isinstance(item.instances[0].resps[0], tuple):  # a whole text, in windows
-        return np.array([item.instances[0].resps[0] / sum(len(text) for _, _, text in encoded.requests)])
-    sums = [instance.resps[0][0] for instance in item.instances[: item.num_choices or 1]]
-    return np.array(sums) / [len(text) for _, _, text in encoded.requests[: len(sums)]]
 
 
 def _refuse_unknown(part: Part, asked: Asked) -> None:

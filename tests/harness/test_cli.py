@@ -153,7 +153,9 @@ def test_doctor_names_each_check() -> None:
     checks = json.loads(called.out)
     assert all(check.keys() == {"name", "ok", "needed", "detail"} for check in checks)
     assert [check["name"] for check in checks if check["needed"] and not check["ok"]] == []
-    assert {"python", "torch", "device", "mirror", "minilm", "registry"} <= {check["name"] for check in checks}
+    assert {"python", "torch", "device", "mirror", "minilm", "smollm2", "lm_eval", "registry"} <= {
+        check["name"] for check in checks
+    }
     assert called.code == 0
     assert re.search(r"^ok +registry +\d+ methods, \d+ tasks$", call("doctor").out, re.MULTILINE)
 

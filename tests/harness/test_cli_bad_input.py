@@ -15,6 +15,8 @@ import pytest
 from runners.sweep import hold
 from tests.harness.commands import Called, call, no_mirror, record_paths, write_spec, write_suite
 from tests.leaderboard.small_board import write_small_board
+from tests.tasks.lm_tasks import TASKS
+from tests.tasks.lm_tasks import write as write_tasks
 
 __all__ = ["no_mirror"]
 
@@ -204,3 +206,17 @@ def test_a_task_with_hidden_labels_is_refused_by_name() -> None:
     called = call("plan", "glue_minilm", "--set", tasks)
     assert called.code == 2
     assert "glue/ax cannot be scored here" in called.err
+
+
+def test_a_users_code_runs_only_where_it_is_allowed(tmp_path: Path) -> None:
+    toys = write_tasks(tmp_path, {"choice": TASKS["choice"] | {"doc_to_text": "thing"}})
+    (tmp_path / "code.py").write_text("def text(doc):\n    return f\"The {doc['thing']}:\"\n")
+    path = tmp_path / "choice.yaml"
+    path.write_text(path.read_text().replace("doc_to_text: thing", "doc_to_text: !function code.text"))
+    changes = {"backbones": ["tiny:llama"], "methods": ["base"], "tasks": [toys.name("choice")]}
+    suite = write_suite(tmp_path, **changes, sizes={"train": 8, "validation": 4, "test": 4})
+    arguments = ("run", suite, "--out", tmp_path / "out", "--mirror", tmp_path / "mirror", "--workers", "1")
+    assert_refused(call(*arguments), r"runs code of its own \(code.text\).*--allow-code")
+    called = call(*arguments, "--allow-code")
+    assert called.code == 0, called.err
+    assert "1 ok" in called.out

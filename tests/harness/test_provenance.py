@@ -147,6 +147,18 @@ def test_a_fetched_task_counts_by_its_card_version(monkeypatch: pytest.MonkeyPat
     assert provenance.code_digest(question) != before
 
 
+def test_the_words_of_a_prompt_count(tmp_path: Path) -> None:
+    from tests.tasks.lm_tasks import TASKS, write
+
+    toys = write(tmp_path, {"choice": TASKS["choice"]})
+    name = toys.name("choice")
+    spec = Spec(backbone="tiny:llama", method="base", train=name, score=(name,), protocol="prompt")
+    before = provenance.code_digest(spec)
+    path = tmp_path / "choice.yaml"
+    path.write_text(path.read_text().replace("Colour:", "What colour?"))
+    assert provenance.code_digest(spec) != before
+
+
 def test_each_part_counts_in_the_provenance_digest() -> None:
     base = provenance.provenance_digest(spec(), {"a:train": "1"}, "w", "c")
     others = [

@@ -1,93 +1,85 @@
-"""Rows become lm-eval's requests: its own documents keep track of their rows, and its seeds leave ours alone."""
+"""Rows become lm-eval's requests, with the answers that lm-eval takes for right."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
-from harness import stock
-from harness.errors import MissingPrerequisite
-from harness.requests import ask, seeded
-from tests.tasks.lm_tasks import TASKS, Toys, write
-
-CODE = """
-def fewer(rows):
-    return rows.filter(lambda row: row["colour"] != 1)
-
-def several(rows):
-    return rows.select([row for row in range(len(rows)) for _ in range(2)])
-
-def renamed(rows):
-    return rows.map(lambda row: {"what": row["thing"]}, remove_columns=rows.column_names)
-
-def none(rows):
-    return rows.select([])
-"""
+from harness.errors import MissingPrerequisite, NotApplicable
+from harness.requests import Asked, answer_text, ask
+from tests.tasks.lm_tasks import TASKS, write
 
 
-def toys(folder: Path, process: str) -> Toys:
-    made = write(folder, {"target": TASKS["target"]})
-    (folder / "code.py").write_text(CODE)
-    path = folder / "target.yaml"
+def asked(folder: Path, name: str, **change: Any) -> Asked:
+    toys = write(folder, {name: TASKS[name] | change})
+    return ask(toys.part(name), f"path:{toys.folder / name}.yaml")
+
+
+def test_the_right_answer_is_a_number_a_text_or_several(tmp_path: Path) -> None:
+    by_number = asked(tmp_path / "a", "choice")
+    by_text = asked(tmp_path / "b", "choice", doc_to_target="{{['red', 'green', 'dark blue'][colour]}}")
+    several = asked(tmp_path / "c", "choice", doc_to_target="{{[colour, (colour + 1) % 3]}}")
+    colours = [(number * 7) % 3 for number in range(13)]
+    assert [item.gold for item in by_number.items] == [(colour,) for colour in colours]
+    assert [item.gold for item in by_text.items] == [(colour,) for colour in colours]
+    assert [item.gold for item in several.items] == [(colour, (colour + 1) % 3) for colour in colours]
+    assert {item.num_choices for item in by_number.items} == {3}
+
+
+def test_where_inputs_differ_the_right_one_is_what_the_text_says(tmp_path: Path) -> None:
+    found = asked(tmp_path, "inputs")
+    assert [item.gold for item in found.items][:4] == [(0,), (1,), (2,), (0,)]
+    assert found.items[0].instances[1].args == ("A thing 0 is green", " and small.")
+
+
+@pytest.mark.parametrize(
+    ("change", "answer"),
+    [
+        ({}, " very large###"),
+        ({"target_delimiter": "\n"}, "\nvery large###"),
+        ({"doc_to_target": "{{[size, 'big']}}"}, " very large###"),
+        ({"doc_to_target": "colour"}, " 2###"),
+        ({"doc_to_target": "colour", "doc_to_choice": ["a", "b", "c"]}, " c###"),
+        ({"gen_prefix": "It is"}, " very large###"),
+    ],
+)
+def test_an_answer_is_written_as_in_a_demonstration(change: dict[str, Any], answer: str, tmp_path: Path) -> None:
+    found = asked(tmp_path, "text", **change)
+    item = found.items[2]
+    assert answer_text(item, "###") == answer
+    assert item.instances[0].args[0].endswith("It is" if "gen_prefix" in change else "Size:")
+
+
+def test_the_number_of_generated_tokens_can_be_set(tmp_path: Path) -> None:
+    toys = write(tmp_path, {"text": TASKS["text"] | {"generation_kwargs": {"until": ["x"], "max_new_tokens": 40}}})
+    part, reference = toys.part("text"), f"path:{toys.folder / 'text.yaml'}"
+    assert ask(part, reference).items[0].instances[0].args[1]["max_new_tokens"] == 40
+    assert ask(part, reference, max_gen_tokens=7).items[0].instances[0].args[1] == {"until": ["x"], "max_gen_toks": 7}
+
+
+def test_rows_that_a_task_cannot_read_are_named_with_their_columns(tmp_path: Path) -> None:
+    with pytest.raises(MissingPrerequisite, match=r"cannot be read .* it has the columns thing, size, colour"):
+        asked(tmp_path, "text", doc_to_text="{{passage}}")
+
+
+def test_a_task_that_asks_in_two_ways_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PARETUNE_ALLOW_CODE", "1")
+    (tmp_path / "code.py").write_text(
+        "from lm_eval.api.task import ConfigurableTask\n"
+        "from lm_eval.api.instance import Instance\n"
+        "class Both(ConfigurableTask):\n"
+        "    def construct_requests(self, doc, ctx, **kwargs):\n"
+        "        kwargs = {'metadata': kwargs['metadata']}\n"
+        "        return [Instance('loglikelihood', doc, (ctx, ' a'), 0, **kwargs),\n"
+        "                Instance('generate_until', doc, (ctx, {'until': ['x']}), 1, **kwargs)]\n"
+    )
+    toys = write(tmp_path / "toys", {"text": TASKS["text"]})
+    path = toys.folder / "text.yaml"
+    (toys.folder / "code.py").write_text((tmp_path / "code.py").read_text())
     text = path.read_text()
-    if process == "renamed":
-        text = text.replace("{{thing}}", "{{what}}").replace("{{size}}", "{{what}}")
-    path.write_text(f"{text}process_docs: !function code.{process}\n")
-    return made
-
-
-@pytest.fixture(autouse=True)
-def _allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(stock.ALLOW_CODE, "1")
-
-
-def origins(made: Toys) -> list[int]:
-    return [item.row for item in ask(made.part("target"), f"path:{made.folder / 'target.yaml'}").items]
-
-
-def test_documents_know_their_rows(tmp_path: Path) -> None:
-    kept = [row for row in range(13) if (row * 7) % 3 != 1]
-    assert origins(toys(tmp_path / "a", "fewer")) == kept
-    assert origins(toys(tmp_path / "b", "several")) == [row for row in range(13) for _ in range(2)]
-    assert origins(toys(tmp_path / "c", "renamed")) == list(range(13))
-    with pytest.raises(MissingPrerequisite, match="leaves no document"):
-        origins(toys(tmp_path / "d", "none"))
-
-
-def test_a_row_that_becomes_several_items_names_each(tmp_path: Path) -> None:
-    from tests.tasks.lm_tasks import backbone
-
-    made = toys(tmp_path, "several")
-    examples = made.encode("target", backbone().tokenizer)
-    assert examples.item_ids[:4] == ("evaluation:0.0", "evaluation:0.1", "evaluation:1.0", "evaluation:1.1")
-    assert examples.cluster_ids[:4] == ("evaluation:0", "evaluation:0", "evaluation:1", "evaluation:1")
-
-
-def test_seeds_are_lm_evals_inside_and_ours_outside() -> None:
-    def draw() -> tuple[Any, ...]:
-        return random.random(), float(np.random.rand()), float(torch.rand(()))
-
-    random.seed(7), np.random.seed(7), torch.manual_seed(7)
-    first = draw()
-    with seeded():
-        inside = draw()
-    second = draw()
-    random.seed(7), np.random.seed(7), torch.manual_seed(7)
-    assert (first, second) == (draw(), draw())
-    random.seed(0), np.random.seed(1234), torch.manual_seed(1234)
-    assert inside == draw()
-
-
-def test_a_users_template_cannot_reach_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(stock.ALLOW_CODE)
-    reach = "{{ ''.__class__.__mro__[1].__subclasses__() | length }} {{thing}}"
-    made = write(tmp_path, {"target": TASKS["target"] | {"doc_to_text": reach}})
-    with pytest.raises(MissingPrerequisite, match="unsafe"):
-        origins(made)
-    monkeypatch.setenv(stock.ALLOW_CODE, "1")
-    assert len(origins(made)) == 13
+    card = toys.part("text")
+    path.write_text(f"{text}class: !function code.Both\n")
+    with pytest.raises((NotApplicable, MissingPrerequisite), match="generate_until and loglikelihood at once"):
+        ask(card, f"path:{path}")

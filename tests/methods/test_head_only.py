@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 import torch
 
+from harness.errors import NotApplicable
 from tests.methods.attaching import attach, backbone
 
 
@@ -28,3 +32,9 @@ def test_one_step_of_gradient_descent_is_that_of_a_softmax_regression_by_hand() 
     torch.nn.functional.cross_entropy(started.model(**inputs).logits, labels).backward()
     optimizer.step()
     torch.testing.assert_close((weight.detach(), bias.detach()), expected)
+
+
+def test_without_a_head_there_is_nothing_to_train() -> None:
+    started = attach("head_only", backbone("gpt2"))
+    with pytest.raises(NotApplicable, match="no head for the task.* base is the same"):
+        started.method.count(started.model, replace(started.plan, head=frozenset()))

@@ -20,10 +20,10 @@ from lm_eval.tasks import TaskManager  # type: ignore[import-untyped]
 from torch import nn
 
 from harness import registry
+from harness.around import quiet
 from harness.backbone import Backbone, locate
 from harness.data import DataSource
 from harness.protocol import Examples, Protocol, meet
-from harness.requests import quiet
 from harness.splits import Part
 from harness.task import Split
 from runners.score import Evaluator

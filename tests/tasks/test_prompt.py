@@ -148,7 +148,7 @@ def test_candidates_is_the_cross_entropy_over_mean_token_log_likelihoods(
 @pytest.mark.parametrize("task", KINDS)
 def test_the_validation_loss_is_the_training_loss_of_the_same_rows(task: str, toys: Toys, loaded: Backbone) -> None:
     protocol, examples = toys.protocol(task), toys.encode(task, loaded.tokenizer)
-    predicted = evaluator(loaded).predict(loaded.model, protocol, examples)
+    predicted = evaluator(loaded).predict(loaded.model, protocol, examples, validating=True)
     with torch.no_grad():
         batch = protocol.collate(examples, list(range(len(examples))), loaded.tokenizer, CPU)
         assert predicted.loss == pytest.approx(float(protocol.loss(loaded.model, batch)), abs=1e-5)

@@ -16,11 +16,11 @@ from lm_eval.tasks import TaskManager
 
 import tasks.protocols.prompt
 from harness import registry, tiny
+from harness.around import quiet
 from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite
 from harness.protocol import Examples, Protocol, meet
-from harness.requests import quiet
 from harness.routing import column_of
 from harness.splits import Part
 from runners.score import Evaluator, measure
