@@ -209,7 +209,7 @@ def test_a_task_with_hidden_labels_is_refused_by_name() -> None:
 
 
 def test_a_users_code_runs_only_where_it_is_allowed(tmp_path: Path) -> None:
-    toys = write_tasks(tmp_path, {"choice": TASKS["choice"] | {"doc_to_text": "thing"}})
+    toys = write_tasks(tmp_path, {"choice": TASKS["choice"] | {"doc_to_text": "thing"}}, train=40)
     (tmp_path / "code.py").write_text("def text(doc):\n    return f\"The {doc['thing']}:\"\n")
     path = tmp_path / "choice.yaml"
     path.write_text(path.read_text().replace("doc_to_text: thing", "doc_to_text: !function code.text"))
