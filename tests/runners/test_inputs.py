@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,44 @@ def test_a_checkpointed_run_is_the_plain_run(task: str, warm: Warm) -> None:
 def test_two_tasks_of_other_inputs_share_a_worker(warm: Warm) -> None:
     for task in (*TASKS, "superglue/cb", *TASKS):
         assert run(spec(task, "bitfit"), warm).reusable
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_frozen_weights_may_be_bf16(task: str, source: DataSource) -> None:
+    outcome = run(spec(task, "lora", "tiny:llama", training={"dtype": "bfloat16"}), Warm(source, "cpu"))
+    assert outcome.reusable
+    assert all(epoch.validation_loss is not None for epoch in outcome.validation)
+
+
+CARD = """
+title: Mine
+data: {{train: rows.jsonl, evaluation: rows.jsonl}}
+columns: {columns}
+labels: [cold, warm]
+protocol: classify
+metric: accuracy
+"""
+OWN = {
+    "spans": (
+        "{text: s, span1_start: b, span1_end: e, label: y}",
+        [{"s": "a red one", "b": 2, "e": 5, "y": 1}, {"s": "a blue one", "b": 2, "e": 6, "y": 0}],
+    ),
+    "candidates": (
+        "{text: s, candidates: c, label: y}",
+        [{"s": "warm?", "c": ["blue", "red"], "y": 1}, {"s": "warm?", "c": ["pink", "grey", "mint"], "y": 0}],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_card_of_ones_own_rows_is_enough(name: str, tmp_path: Path) -> None:
+    columns, rows = OWN[name]
+    (tmp_path / "mine.yaml").write_text(CARD.format(columns=columns), encoding="utf-8")
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows * 20)
+    (tmp_path / "rows.jsonl").write_text(lines, encoding="utf-8")
+    outcome = run(spec(f"yaml:{tmp_path / 'mine.yaml'}", "lora"), Warm(DataSource(), "cpu"))
+    assert outcome.scores[0].num_items == 20
+    assert "stand in the training rows too" in " ".join(outcome.notes)
 
 
 def kept(asked: Spec, out: Path, warm: Warm) -> str:
