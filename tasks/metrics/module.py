@@ -17,13 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.metric import Rows, find
-from harness.metrics.parts.texts import read_references, read_texts
+from harness.metrics.parts.reading import read_references, read_texts
 
 if TYPE_CHECKING:
     import evaluate
 
 CITATION = "Each task's card names the paper that reports its metric."
-TEXT, NUMBER, CLASS = "string", "float64", "int64"
+TEXT, NUMBER = "string", "float64"
 
 
 def _as_they_are(values: Sequence[Any]) -> Sequence[Any]:
@@ -77,7 +77,8 @@ FEATURES = {
     "text": Kind(TEXT, [TEXT], read_texts, read_references),
     "answer": Kind({"text": TEXT, "no_answer_probability": NUMBER}, [TEXT], _answers, _acceptable),
     "spans": Kind([TEXT], [[TEXT]], _spans, _several_spans),
-    "label of a question": Kind(CLASS, {"label": CLASS, "question": TEXT}),
+    "label of a question": Kind(NUMBER, {"label": NUMBER, "question": TEXT}),
+    "label of a pair": Kind(NUMBER, {"label": NUMBER, "pair": TEXT}),
     "given": Kind(TEXT, TEXT, _as_json, _nothing, json.loads),
 }
 """``Metric.takes`` to what that is."""
