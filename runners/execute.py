@@ -27,6 +27,7 @@ from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
 from runners.score import Evaluator, score
 from runners.warm import Warm
+from tasks.metrics.module import prepare as prepare_scoring
 
 KEPT_SHARE = 0.05
 """Trained parts of finals are kept when they are under this share of N."""
@@ -85,6 +86,8 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
     Raises:
         Diverged, NotApplicable, MissingPrerequisite, torch.OutOfMemoryError, and whatever a method or the data raises.
     """
+    if spec.purpose == "final":
+        prepare_scoring()
     _reset_peak(warm.device)
     torch.use_deterministic_algorithms(spec.training.deterministic or warm.device == "cpu")
     # Nothing here reads uninitialised memory, and filling it costs a tenth of a step of full fine-tuning.

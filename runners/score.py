@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from harness.errors import MissingPrerequisite
 from harness.protocol import Examples, Predictions, Protocol
 from harness.record import TaskScore
 from harness.task import TaskCard
+from tasks.metrics.module import load
 
 EVALUATION_BATCH = 64
 
@@ -77,24 +78,44 @@ class Measured(NamedTuple):
     """Why a number is null, where a program is missing."""
 
 
-def measure(card: TaskCard, predictions: Sequence[Any] | None, references: Sequence[Any]) -> Measured:
-    """Return every metric of a card (Any: numbers or texts, as the metrics expect); all null without predictions."""
+def measure(
+    card: TaskCard, predictions: Sequence[Any] | None, references: Sequence[Any], final: bool = False
+) -> Measured:
+    """Return every metric of a card.
+
+    Args:
+        card: the task.
+        predictions: numbers or texts, as the metrics expect; null gives null for every metric.
+        references: what they are scored against.
+        final: compute through the metrics' ``evaluate`` modules, which give the same numbers and rows.
+    """
+    compute = _by_evaluate if final else _directly
     found, statistics, notes = dict[str, float | None](), dict[str, NDArray[np.float64]](), []
     names = (card.metric.name, *card.also)
     if predictions is None:
         return Measured(dict.fromkeys(names), statistics)
     for name in names:
-        one = metric.find(name)
         try:
-            rows: Mapping[str, NDArray[np.float64]] = one.rows(predictions, references)
+            number, rows = compute(name, predictions, references)
         except MissingPrerequisite as error:
             found[name] = None
             notes.append(f"{name} was not computed: {error}")
             continue
-        number = one.score(rows)
         found[name] = number if math.isfinite(number) else None
         statistics |= rows
     return Measured(found, statistics, tuple(notes))
+
+
+def _directly(name: str, predictions: Sequence[Any], references: Sequence[Any]) -> tuple[float, metric.Rows]:
+    one = metric.find(name)
+    rows = one.rows(predictions, references)
+    return one.score(rows), rows
+
+
+def _by_evaluate(name: str, predictions: Sequence[Any], references: Sequence[Any]) -> tuple[float, metric.Rows]:
+    module = load(name)
+    number = module.compute(predictions=predictions, references=references)[name]
+    return number, module.rows
 
 
 def score(
@@ -109,7 +130,7 @@ def score(
     card = protocol.card
     predicted = evaluator.predict(model, protocol, examples)
     assert predicted.values is not None, "only a validation may do without predictions"
-    measured = measure(card, predicted.values, examples.references)
+    measured = measure(card, predicted.values, examples.references, final=True)
     items = pa.table(
         {
             "task": [card.name] * len(examples.item_ids),

@@ -23,7 +23,8 @@ import numpy as np
 from harness.metric import Column, Metric, Rows
 from harness.metrics.parts import mteval
 from harness.metrics.parts.meteor import METEOR, meteor, meteor_columns
-from harness.metrics.parts.texts import ngrams, read_references, read_texts
+from harness.metrics.parts.reading import read_references, read_texts
+from harness.metrics.parts.texts import ngrams
 
 CHARACTERS, WORDS = 6, 2
 """chrF++ counts n-grams of so many characters and words."""

@@ -19,7 +19,7 @@ import numpy as np
 from harness.metric import Column, Metric, mean_of
 from harness.metrics.parts import captions, mteval
 from harness.metrics.parts.meteor import METEOR, meteor, meteor_columns
-from harness.metrics.parts.texts import read_references, read_texts
+from harness.metrics.parts.reading import read_references, read_texts
 
 
 def _mteval(predictions: Sequence[Any], references: Sequence[Any]) -> tuple[list[list[str]], list[list[list[str]]]]:

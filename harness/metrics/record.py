@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from harness.metric import Column, Metric, average, mean_of
-from harness.metrics.parts.texts import read_references, read_texts
+from harness.metrics.parts.reading import read_references, read_texts
 from harness.metrics.squad import best_token_f1, exact
 
 

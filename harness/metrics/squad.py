@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from harness.metric import Column, Metric, Rows, mean_of
-from harness.metrics.parts.texts import bare, read_references, read_texts, token_f1
+from harness.metrics.parts.reading import read_references, read_texts
+from harness.metrics.parts.texts import bare, token_f1
 
 Score = Callable[[str, Sequence[str]], float]
 Columns = Callable[[Sequence[Any], Sequence[Any]], dict[str, Column]]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +67,53 @@ def test_the_items_are_enough_to_compute_the_metrics_again() -> None:
         assert METRICS[name].score(rows) == number
     assert np.mean(np.array(table["prediction"]) == np.array(ROWS.references)) == block.metrics["accuracy"]
     assert not any("text" in column for column in items.column_names)
+
+
+def test_a_final_score_is_computed_by_the_evaluate_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    import evaluate
+
+    asked: list[str] = []
+    original = evaluate.Metric.compute
+
+    @functools.wraps(original)  # the library adds to its docstring
+    def watched(self: evaluate.Metric, **values: object) -> object:
+        asked.append(self.name)
+        return original(self, **values)
+
+    monkeypatch.setattr(evaluate.Metric, "compute", watched)
+    attached = started("base")
+    block, _, _ = score(trainer(attached).evaluator, attached.model, MET, ROWS)
+    assert asked == list(block.metrics) == ["accuracy", "f1"]
+
+
+def test_a_final_score_is_the_number_of_a_validation_to_the_bit() -> None:
+    drawn = np.random.default_rng(3)
+    said, right = drawn.normal(size=(2, 200)).tolist()
+    for names in (("pearson", "spearman", "pearson_and_spearman"), ("squad.f1", "squad.best_f1", "squad.exact_match")):
+        card = CARD.model_copy(update={"metric": CARD.metric.model_copy(update={"name": names[0]}), "also": names[1:]})
+        predictions: list[object] = said
+        references: list[object] = right
+        if names[0].startswith("squad"):
+            predictions = [{"text": f"about {x:.0f}", "no_answer_probability": x} for x in said]
+            references = [[f"{y:.0f}", f"the {y:.1f}"] if y > 0 else [] for y in right]
+        direct, final = (measure(card, predictions, references, final=final) for final in (False, True))
+        assert final.metrics == direct.metrics
+        assert final.statistics.keys() == direct.statistics.keys()
+        assert all(np.array_equal(final.statistics[name], column) for name, column in direct.statistics.items())
+
+
+@pytest.mark.parametrize("final", [True, False])
+def test_a_number_whose_program_is_missing_is_null_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, final: bool
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    headline = CARD.metric.model_copy(update={"name": "e2e.bleu"})
+    card = CARD.model_copy(update={"metric": headline, "also": ("e2e.meteor", "e2e.rouge_l")})
+    text = "The Eagle is a pub"
+    measured = measure(card, [text], [[text]], final=final)
+    assert measured.metrics == {"e2e.bleu": 1.0, "e2e.meteor": None, "e2e.rouge_l": 1.0}
+    assert [note.partition(":")[0] for note in measured.notes] == ["e2e.meteor was not computed"]
+    assert "Java" in measured.notes[0]
 
 
 def test_a_metric_that_is_not_defined_is_null() -> None:

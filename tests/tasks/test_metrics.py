@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -12,10 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from harness.errors import UnknownName
-from harness.metric import METRICS
-from tasks.metrics.module import load
+from harness.errors import MissingPrerequisite, UnknownName
+from harness.metric import METRICS, find
+from tasks.metrics.module import FEATURES, load
+from tests.harness.metrics.samples import all_names, items, quick_names
 
 ROOT = Path(__file__).parents[2]
 
@@ -76,6 +80,64 @@ def test_modules_are_metrics_of_the_library_and_carry_their_name(name: str) -> N
     module = load(name)
     assert isinstance(module, evaluate.Metric)
     assert module.name == name
+
+
+@pytest.mark.parametrize("name", quick_names())
+@settings(max_examples=10)
+@given(data=st.data())
+def test_compute_gives_the_number_and_the_rows_of_every_family_s_metric(name: str, data: st.DataObject) -> None:
+    metric = find(name)
+    predictions, references = data.draw(items(metric))
+    rows = metric.rows(predictions, references)
+    module = load(name)
+    assert module.compute(predictions=predictions, references=references) == {name: metric.score(rows)}
+    assert module.rows.keys() == rows.keys()
+    assert all(np.array_equal(module.rows[key], rows[key]) for key in rows)
+
+
+def test_every_kind_of_input_is_known_to_the_library() -> None:
+    assert {find(name).takes for name in (*METRICS, *all_names(), "lm.f1")} == FEATURES.keys()
+
+
+@pytest.mark.parametrize("name", [*all_names(), "lm.chrf++", "lm.f1:macro_f1"])
+def test_a_family_s_module_has_a_name_that_the_library_can_have(name: str) -> None:
+    module = load(name)
+    assert re.fullmatch(r"[a-z0-9_]+", module.name)
+    assert module.name.startswith(name.partition(".")[0])
+
+
+def test_values_of_lm_eval_pass_unchanged() -> None:
+    predictions = [{"f1": (np.int64(1), 1), "acc": np.float64(0.1)}, {"f1": (0, 1), "acc": 1.0}]
+    for name in ("lm.f1", "mean.acc"):
+        metric = find(name)
+        expected = metric.score(metric.rows(predictions, [None, None]))
+        assert load(name).compute(predictions=predictions, references=[None, {"any": "thing"}]) == {name: expected}
+
+
+@pytest.mark.parametrize(
+    ("name", "prediction", "reference"),
+    [
+        ("squad.f1", 3, ["3"]),
+        ("squad.f1", "3", "3"),
+        ("record.em", None, ["3"]),
+        ("e2e.bleu", "a", []),
+        ("drop.f1", 3, ["3"]),
+        ("drop.f1", "3", ["3", 3]),
+    ],
+)
+def test_what_the_metric_refuses_the_module_refuses(name: str, prediction: object, reference: object) -> None:
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        find(name).rows([prediction], [reference])
+    with pytest.raises(ValueError, match=f"^{name}: "):
+        load(name).compute(predictions=[prediction], references=[reference])
+
+
+def test_a_prerequisite_that_is_missing_is_named_through_the_module(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MissingPrerequisite, match="METEOR needs Java"):
+        load("e2e.meteor").compute(predictions=["a"], references=[["a"]])
 
 
 def test_modules_combine() -> None:

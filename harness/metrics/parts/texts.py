@@ -1,4 +1,4 @@
-"""What the metrics of texts share: reading what came, and the normalisation of the SQuAD family."""
+"""What the metrics of texts share: the normalisation of the SQuAD family, the overlap of tokens, and n-grams."""
 
 from __future__ import annotations
 
@@ -6,36 +6,9 @@ import re
 import string
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
-
-
-def read_texts(values: Sequence[Any]) -> list[str]:
-    """Return predictions that are one text each (Any: checked here).
-
-    Raises:
-        ValueError: for the first that is no text.
-    """
-    for row, value in enumerate(values):
-        if not isinstance(value, str):
-            raise ValueError(f"prediction {row} is {value!r}, of type {type(value).__name__}; a text is needed")
-    return list(values)
-
-
-def read_references(values: Sequence[Any], may_be_empty: bool = False) -> list[list[str]]:
-    """Return references that are a list of texts each, of which any is right (Any: checked here).
-
-    Raises:
-        ValueError: for the first that is no list of texts, or is empty where that means nothing.
-    """
-    for row, value in enumerate(values):
-        if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
-            raise ValueError(f"reference {row} is {value!r}; a list of texts is needed")
-        if not value and not may_be_empty:
-            raise ValueError(f"reference {row} is an empty list; give at least one text that is right")
-    return [list(value) for value in values]
 
 
 def bare(text: str) -> str:

@@ -101,14 +101,23 @@ LONG = Kind(passages(), st.lists(passages(smallest=6), min_size=1, max_size=3), 
 """Texts for metrics that count runs of several tokens."""
 
 
+RATED = Kind(st.fixed_dictionaries({"rating": st.floats(1, 10)}), st.none(), lambda _: {"rating": 10.0})
+
+
+def kind_of(metric: Metric) -> Kind:
+    if metric.name.startswith(("e2e.", "corpus.")):
+        return LONG
+    return RATED if metric.name == "judge.rating" else KINDS[metric.takes]
+
+
 def items(metric: Metric, smallest: int = 1) -> st.SearchStrategy[Items]:
-    kind = LONG if metric.name.startswith(("e2e.", "corpus.")) else KINDS[metric.takes]
+    kind = kind_of(metric)
     pairs = st.lists(st.tuples(kind.prediction, kind.reference), min_size=smallest, max_size=8)
     return pairs.map(lambda pairs: ([one for one, _ in pairs], [other for _, other in pairs]))
 
 
 def perfect(metric: Metric, references: Sequence[Any]) -> list[Any]:
-    return [KINDS[metric.takes].perfect(reference) for reference in references]
+    return [kind_of(metric).perfect(reference) for reference in references]
 
 
 OPEN: dict[str, tuple[str, ...]] = {"mean": ("acc",), "lm": ()}

@@ -36,10 +36,11 @@ CEILING: dict[str, Items] = {
     "label of a pair": ([1, 1, 0], [{"label": 1, "pair": "a"}, {"label": 1, "pair": "a"}, {"label": 0, "pair": "b"}]),
     "text": (["Paris", "the cat"], [["Paris"], ["dog", "the cat"]]),
     "answer": (["Paris", ""], [["London", "Paris"], []]),
+    "judge.rating": ([{"rating": 10.0}], [None]),
     "spans": (["1,500", ["a cat", "Paris"]], [["1500"], [["Paris", "cat"]]]),
 }
-"""Right predictions of every kind, and what they are scored against."""
-HIGHEST = {"e2e.cider": 10.0, "corpus.ter": 0.0}
+"""Right predictions of every kind, or of a metric, and what they are scored against."""
+HIGHEST = {"judge.rating": 10.0, "e2e.cider": 10.0, "corpus.ter": 0.0}
 """What they reach where that is not 1; NIST's highest depends on the texts."""
 
 
@@ -125,7 +126,7 @@ def test_no_prediction_scores_above_the_perfect_one(metric: Metric, data: st.Dat
 
 @every_metric
 def test_perfect_predictions_reach_the_ceiling(metric: Metric) -> None:
-    predictions, references = CEILING[metric.takes]
+    predictions, references = CEILING.get(metric.name) or CEILING[metric.takes]
     if metric.name.startswith(("e2e.", "corpus.")):
         predictions, references = PASSAGES, [[passage] for passage in PASSAGES]
     if metric.name == "e2e.nist":
