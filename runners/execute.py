@@ -191,7 +191,16 @@ def _score(
         outcome.notes += notes
         outcome.files |= tests[name].task.files(spec.run_id, tests[name], items)
         tables.append(items)
-    outcome.items = pa.concat_tables(tables, promote_options="default")
+    outcome.items = _together(tables)
+
+
+def _together(tables: list[pa.Table]) -> pa.Table:
+    """Return the item tables of several tasks as one; predictions are texts where any task's are."""
+    if len({table.schema.field("prediction").type for table in tables}) > 1:
+        place = tables[0].column_names.index("prediction")
+        texts = [table.column("prediction").cast(pa.string()) for table in tables]
+        tables = [table.set_column(place, "prediction", text) for table, text in zip(tables, texts, strict=True)]
+    return pa.concat_tables(tables, promote_options="default")
 
 
 def _digests(spec: Spec, warm: Warm) -> Digests:

@@ -31,7 +31,7 @@ ANSWERS, JUDGEMENTS = "vicuna_eval.answers.jsonl", "vicuna_eval.judgements.jsonl
 
 def write(folder: Path, name: str, rows: dict[str, list[Any]]) -> None:
     path = folder / f"{name}.parquet"
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(pa.table(rows), path)
 
 
@@ -44,15 +44,15 @@ def source(tmp_path: Path) -> DataSource:
     return DataSource(tmp_path)
 
 
-def scored(source: DataSource, **options: Any) -> Outcome:
-    """Train on instructions and let the model answer the questions."""
+def scored(source: DataSource, *also: str, **options: Any) -> Outcome:
+    """Train on instructions and let the model answer the questions, after other tasks."""
     spec = Spec.model_validate(
         {
             "backbone": "tiny:llama@64x1",
             "method": "base",
             "targets": "none",
             "train": "instruct/alpaca",
-            "score": ("vicuna/eval",),
+            "score": (*also, "vicuna/eval"),
             "protocol": "prompt",
             "options": {"max_gen_tokens": 8, **options},
             "training": {"epochs": 1, "batch_size": 8, "max_length": 256, "select": "loss"},
@@ -94,6 +94,19 @@ def test_without_a_judge_a_run_answers_and_its_number_is_null(source: DataSource
     said = [answer["choices"][0]["turns"][0] for answer in lines(outcome.files[ANSWERS])]
     assert said == outcome.items.column("prediction").to_pylist()
     assert all(said)
+
+
+def test_answers_stand_beside_the_choices_of_another_task(source: DataSource) -> None:
+    questions = {"question": ["?", "!"], "subject": ["anatomy"] * 2, "choices": [list("wxyz")] * 2, "answer": [3, 0]}
+    assert source.mirror is not None
+    for split in ("test", "dev"):
+        write(source.mirror, f"cais/mmlu/anatomy/{split}", questions)
+    outcome = scored(source, "mmlu/anatomy")
+    assert [list(block.metrics) for block in outcome.scores] == [["mean.acc"], ["judge.rating"]]
+    assert outcome.items is not None
+    *choices, _, _ = said = outcome.items.column("prediction").to_pylist()
+    assert all(float(choice) in range(4) for choice in choices)
+    assert [one["choices"][0]["turns"][0] for one in lines(outcome.files[ANSWERS])] == said[2:]
 
 
 def test_a_judge_sees_question_and_reference_and_its_ratings_are_the_score(
