@@ -138,6 +138,7 @@ def test_records_with_several_texts_are_inputs_for_each_and_one_item() -> None:
     assert len(clustered) == 4
     assert clustered.item_ids == ("train:0", "train:1", "train:3")
     assert list(clustered.references) == [["xy", " xyz "], ["z"], ["w"]]
+    assert met().perfect(clustered) == ["xy", "z", "w"]
     assert clustered.cluster_ids == clustered.item_ids, "a cluster's own name would be the data set's text"
     few = met(max_references=1).encode(part(ROWS, cluster="record"), tokenizer, 64)
     assert (len(few), list(few.references)) == (4, [["xy"], ["z"], ["w"]])
