@@ -76,7 +76,8 @@ class TaskCard(_Facts):
     title: str
     paper: str
     url: str
-    year: int
+    year: int | None
+    """Null where it is not known."""
     licence: str
     version: int
     """Raised by any fix that can change a score; records of other versions are shown as superseded."""

@@ -63,7 +63,7 @@ def resolve(name: str) -> dict[str, JsonValue]:
         "title": f"{config['task']}, as lm-eval has it",
         "paper": "see the task's README in lm-eval",
         "url": f"https://huggingface.co/datasets/{config['dataset_path']}",
-        "year": 0,
+        "year": None,
         "licence": "see the data set",
         "version": _version(config),
         "source": {"hub": config["dataset_path"], "config": config.get("dataset_name") or "default", "splits": splits},
@@ -111,7 +111,7 @@ def _metric(name: str, config: stock.Config, facts: Facts) -> dict[str, JsonValu
         metric = metric.rpartition(".")[2]
     together = facts.get("aggregation", lm.USUAL.get(metric, "mean"))
     if isinstance(together, stock.Function):
-        together = f"code:{together}"
+        together = lm.NAMES_OF_CODE.get(together, f"code:{together}")
     usual = together == lm.USUAL.get(metric)
     choices = config.get("doc_to_choice")
     ways = len(choices) if isinstance(choices, list | dict) else 0

@@ -120,7 +120,7 @@ WAYS = {
     "bits_per_byte": _Way(_weighted, lambda rows, weights: float(_per_unit(rows, weights) / np.log(2)), PER_UNIT),
     **{name: _corpus(name, count) for name, count in (("bleu", 10), ("chrf", 18), ("chrf++", 24), ("ter", 2))},
 }
-NAMES_OF_CODE = {"code:aggregate.cb_multi_fi": "macro_f1", "code:t5_utils.agg_mean_3class_f1": "macro_f1"}
+NAMES_OF_CODE = {"aggregate.cb_multi_fi": "macro_f1", "t5_utils.agg_mean_3class_f1": "macro_f1"}
 """Functions of lm-eval's own tasks that are one of these ways."""
 
 
@@ -129,7 +129,7 @@ class _Named(dict[str, Metric]):
 
     def __missing__(self, asked: str) -> Metric:
         name, _, way = asked.partition(":")
-        way = NAMES_OF_CODE.get(way, way) or USUAL.get(name, "")
+        way = way or USUAL.get(name, "")
         if not name:
             raise KeyError(asked)
         return _metric(asked, name, way)
@@ -138,7 +138,7 @@ class _Named(dict[str, Metric]):
 def is_known(name: str) -> bool:
     """Return whether ``lm.NAME`` can be computed."""
     metric, _, way = name.partition(":")
-    return (NAMES_OF_CODE.get(way, way) or USUAL.get(metric, "")) in WAYS
+    return (way or USUAL.get(metric, "")) in WAYS
 
 
 def _metric(asked: str, name: str, way: str) -> Metric:

@@ -16,6 +16,7 @@ from harness.errors import MissingPrerequisite, NotApplicable
 from harness.metric import find
 from harness.protocol import meet
 from harness.registry import load_task
+from runners.specimen import start
 from tests.tasks.lm_tasks import TASKS, Toys, backbone, evaluator, fed, theirs, write
 
 CPU = torch.device("cpu")
@@ -203,6 +204,33 @@ def test_weights_that_a_method_untied_stay_untied(toys: Toys) -> None:
     loaded.model.lm_head.weight = own  # type: ignore[union-attr]
     evaluator(loaded).predict(loaded.model, toys.protocol("choice"), toys.encode("choice", loaded.tokenizer))
     assert loaded.model.lm_head.weight is own  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("method", ["lora", "peft/lora", "random_mask", "full"])
+def test_a_trained_model_scores_as_lm_eval_scores_it_attached_and_merged(method: str, toys: Toys) -> None:
+    loaded = backbone("tiny:llama")
+    protocol, examples = toys.protocol("choice"), toys.encode("choice", loaded.tokenizer)
+    plain = evaluator(loaded).predict(loaded.model, protocol, examples)
+    values = {"random_mask": {"density": 0.05}}.get(method, {})
+    started = start(method, loaded, seed=0, targets="all" if method == "full" else "linear", budget=None, values=values)
+    optimizer = torch.optim.SGD(started.method.parameter_groups(), lr=2.0)
+    for step in range(1, 4):
+        protocol.loss(loaded.model, protocol.collate(examples, list(range(13)), loaded.tokenizer, CPU)).backward()
+        started.method.after_backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        started.method.after_step(step)
+    compared = []
+    for merged in (False, True):
+        if merged:
+            started.method.merge(loaded.model)
+        ours = evaluator(loaded).predict(loaded.model, protocol, examples)
+        samples = theirs(toys, "choice", loaded)["samples"]["toy_choice"]
+        for sample, value in zip(sorted(samples, key=lambda one: one["doc_id"]), ours.values or (), strict=True):
+            assert repr(sample["brier_score"]) == repr(value["brier_score"])
+        compared.append(ours)
+    assert compared[0].loss == pytest.approx(compared[1].loss, abs=1e-4)
+    assert compared[0].loss < plain.loss - 0.1  # type: ignore[operator]  # a multiple choice always has one
 
 
 def test_there_is_no_head_and_tied_weights_count_once() -> None:
