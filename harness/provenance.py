@@ -23,8 +23,11 @@ from harness.splits import used
 from harness.task import Split, TaskCard
 
 ROOTS = ("runners.prepare", "runners.fit", "runners.score", "harness.metric", "harness.splits")
-NEUTRAL = frozenset({"harness.errors", "harness.record", "harness.registry"})
+NEUTRAL = frozenset({"harness.errors", "harness.record", "harness.registry", "harness.suite", "harness.cache"})
 """Imported by what computes, but cannot change a number: a new field of the record keeps old records fresh."""
+NAMED = frozenset({"harness.tiny", "harness.scratch", "harness.gguf", "harness.imagelists"})
+"""Make weights or rows that have a digest or a version of their own in the provenance: a further architecture there
+changes nothing of what was made before."""
 
 
 def code_digest(spec: Spec) -> str:
@@ -36,7 +39,7 @@ def code_digest(spec: Spec) -> str:
     scored = [registry.load_task(name, spec.protocol).card for name in (spec.train, *spec.score)]
     metrics = {module_of(name) for card in scored for name in (card.metric.name, *card.also)}
     modules = closure((*ROOTS, protocol, method.module, *coded, *sorted(metrics)))
-    digests = {name: tree_digest(path) for name, path in modules.items() if name not in NEUTRAL}
+    digests = {name: tree_digest(path) for name, path in modules.items() if name not in NEUTRAL | NAMED}
     cards: dict[str, object] = {entry.name: entry.card.get("version") for entry in (method, *tasks)}
     # Nobody raises the version of a user's own card; whatever it says counts.
     cards |= {entry.name: entry.card for entry in tasks if entry.name not in registry.tasks()}

@@ -102,7 +102,10 @@ def test_the_closure_holds_what_computes() -> None:
 
 
 def test_what_only_reports_is_neutral() -> None:
-    assert {"harness.errors", "harness.record", "harness.registry"} == provenance.NEUTRAL
+    reports = {"harness.errors", "harness.record", "harness.registry", "harness.suite", "harness.cache"}
+    assert reports == provenance.NEUTRAL
+    assert {"harness.tiny", "harness.scratch", "harness.gguf", "harness.imagelists"} == provenance.NAMED
+    assert all(provenance._path(name) for name in provenance.NEUTRAL | provenance.NAMED)
 
 
 def changed_digest(monkeypatch: pytest.MonkeyPatch, module: str, question: Spec) -> bool:
