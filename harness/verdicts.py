@@ -28,8 +28,8 @@ CLASSES = ("numbers", "label of a question", "label of a pair")
 TEXTS = ("text", "answer", "spans", "texts")
 GIVEN = ("given",)
 """What the metrics of each kind of prediction say that they take."""
-TOGETHER = ("question", "pair")
-"""Fields that say what rows a metric of classes counts together."""
+TOGETHER = {"question_id": "question", "pair_id": "pair"}
+"""Fields that say what rows a metric of classes counts together, to what its references call it."""
 RATED = "judge.rating"
 """The metric of answers that a judge rates."""
 
@@ -118,9 +118,9 @@ def references(card: TaskCard, part: Part, asked: Asked) -> list[Any]:  # Any: a
     together = [field for field in TOGETHER if field in card.columns]
     if not together:
         return list(classes)
-    values = part.values(card.columns[together[0]])
+    values, name = part.values(card.columns[together[0]]), TOGETHER[together[0]]
     pairs = zip(classes, asked.items, strict=True)
-    return [{"label": right, together[0]: str(values[item.row])} for right, item in pairs]
+    return [{"label": right, name: str(values[item.row])} for right, item in pairs]
 
 
 def _check_order(card: TaskCard, part: Part, asked: Asked, classes: Sequence[int]) -> None:

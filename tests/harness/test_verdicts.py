@@ -47,7 +47,7 @@ def test_a_metric_of_classes_takes_the_chosen_answer(tmp_path: Path) -> None:
 
 def test_classes_that_are_counted_together_are_named(tmp_path: Path) -> None:
     toys = write(tmp_path, {"two": TASKS["two"]})
-    part = changed(toys, "two", metric="multirc.em", columns={"question": "size"})
+    part = changed(toys, "two", metric="multirc.em", columns={"question_id": "size"})
     examples, values, _ = scored(part)
     assert examples.references[:3] == [
         {"label": 0, "question": "small"},
