@@ -8,6 +8,16 @@
 A question asks for one part of the event; in a quarter of the rows the event leaves that part out. No word of it stands
 in the event, so comparing words finds nothing. What could answer it by its kind alone stands in the other sentence too,
 whether there is an answer or not: a reader has to tell who does what, and which of two places and days belongs to it.
+
+What to expect, measured with all-MiniLM-L6-v2 on 300 training and 100 evaluation rows, 2 epochs, batches of 4, AdamW,
+linear schedule with 6 % warm-up, 64 tokens, one thread; F1 in % for seeds 0, 1, 2:
+
+    full, lr 2e-4   LoRA r8 on query and value, lr 5e-3   head only, lr 3e-2   base (its head untrained)
+    74 / 47 / 56    45 / 37 / 40                          27 / 23 / 26         9 / 5 / 15
+
+Rules, on all evaluation rows: no answer 25, the first noun 10, the last 16, the first noun of the sentence that shares
+the most words with the question 15; the first or last word that answered this question in training 39 or 43.
+Longer runs reach more: 72 for full with 400 rows at lr 1e-4 (seed 0, questions of a word or two more).
 """
 
 from __future__ import annotations
