@@ -91,15 +91,16 @@ def load_input(files: BackboneFiles) -> ImageInput:
         MissingPrerequisite: if its folder does not say so.
     """
     if files.from_scratch:
-        side, mean, std = scratch.parse(files.reference.partition(":")[2]).pictures
-        return ImageInput(side, side, mean, std)
+        made = scratch.parse(files.reference.partition(":")[2])
+        return ImageInput(scratch.SIDE, scratch.SIDE, made.mean, made.std)
     if files.folder is None:
         return ImageInput(TINY_SIDE, TINY_SIDE, (0.5,) * 3, (0.5,) * 3)
     path = files.folder / CONFIG
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))  # Any: JSON
         height, width = _size(content["size"])
-        mean, std = (0.0,) * 3, (1.0,) * 3
+        mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+        std: tuple[float, ...] = (1.0, 1.0, 1.0)
         if content.get("do_normalize", True):
             mean, std = (_three(content[key]) for key in ("image_mean", "image_std"))
         scale = float(content.get("rescale_factor", 1 / 255)) if content.get("do_rescale", True) else 1.0

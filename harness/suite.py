@@ -68,6 +68,8 @@ class When(Values):
     method: tuple[str, ...] = ()
     task: tuple[str, ...] = ()
     budget: tuple[Budget, ...] = ()
+    values: dict[str, JsonValue] = Field(default_factory=dict)
+    """Values of the method, as the suite gives them; those not named here are of no matter."""
 
     @field_validator("backbone", "method", "task", mode="before")
     @classmethod
@@ -86,6 +88,7 @@ class When(Values):
             and (not self.method or method.name in self.method)
             and (not self.task or task.train in self.task)
             and (not self.budget or budget in self.budget)
+            and self.values.items() <= method.values.items()
         )
 
 
