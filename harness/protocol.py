@@ -56,6 +56,8 @@ class Examples:
     """What else a reader of the record should know of the encoding."""
     extra: Mapping[str, Any] = field(default_factory=dict)
     """What the protocol needs for its items beside the inputs (Any: the protocol's own)."""
+    num_bytes: int = 0
+    """Memory that the inputs take, where that is much: a worker keeps only so much between runs."""
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -88,7 +88,7 @@ class When(Values):
             and (not self.method or method.name in self.method)
             and (not self.task or task.train in self.task)
             and (not self.budget or budget in self.budget)
-            and self.values.items() <= method.values.items()
+            and all(name in method.values and method.values[name] == value for name, value in self.values.items())
         )
 
 

@@ -100,6 +100,9 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
         splits = divide(spec, warm.source)
         train = warm.encoded(splits.train, protocol, backbone, spec)
         validation = warm.encoded(splits.validation, protocol, backbone, spec) if splits.validation else None
+        if spec.purpose == "final":  # what cannot be read there is said before any training
+            for name, part in splits.tests.items():
+                warm.encoded(part, protocol_of(spec, name), backbone, spec)
         outcome.notes += _notes(spec, splits, train, validation, max_length(spec, backbone))
     evaluator = Evaluator(backbone.tokenizer, torch.device(warm.device), frozen_dtype(spec, warm.device))
     try:

@@ -10,8 +10,8 @@ Rows are drawn from named random streams keyed by card name, version and split, 
 pixels: the same ones for ever, with any version of any library.
 
 What to expect, measured with ``scratch:resnet10`` (a random ResNet of 309,456 scalars) on 3,000 training and 500
-evaluation rows, 4 epochs, batches of 32, AdamW, linear schedule with 6 % warm-up, targets all, one thread; accuracy in %
-for seeds 0, 1, 2 (chance 25):
+evaluation rows, 4 epochs, batches of 32, AdamW, linear schedule with 6 % warm-up, targets all, one thread; accuracy in
+% for seeds 0, 1, 2 (chance 25):
 
 full, lr 3e-3                100 / 100 / 100    FISH Mask 10 %, lr 3e-3      100 / 99 / 98
 random mask 10 %, lr 1e-2     84 / 79 / 79      random mask 1 %, lr 1e-2      28 / 35 / 36

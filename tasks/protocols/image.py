@@ -81,7 +81,8 @@ class Image(protocol.Protocol):
         labels = self.labels(part)
         pictures = decoded(part, part.values(self.card.columns["image"]), tokenizer)
         one_each = np.ones(len(labels), dtype=np.int64)
-        return Examples(pictures, one_each, part.item_ids(), part.cluster_ids(), labels)
+        held = sum(picture.nbytes for picture in pictures)
+        return Examples(pictures, one_each, part.item_ids(), part.cluster_ids(), labels, num_bytes=held)
 
     def labels(self, part: Part) -> list[int]:
         """Return the labels of a part.

@@ -59,6 +59,15 @@ def test_later_overrides_win_and_match_every_key_given() -> None:
     ]
 
 
+def test_an_override_may_ask_for_values_of_a_method() -> None:
+    found = specs(
+        methods=[{"fish": {"budget": 50}}, {"fish": {"budget": 50, "reselect": True, "samples": 9}}, "base"],
+        seeds=[0],
+        overrides=[{"when": {"values": {"reselect": True}}, "training": {"lr": 0.5}}],
+    )
+    assert [spec.training.lr for spec in found] == [1e-3, 0.5, 1e-3]
+
+
 @pytest.mark.parametrize(
     ("only", "number"),
     [

@@ -37,3 +37,17 @@ def test_the_last_few_backbones_are_kept() -> None:
     warm, protocol = fresh(), protocol_of(spec("base"))
     keys = [warm.backbone(spec("base", f"tiny:{name}"), protocol)[0] for name in ("bert", "gpt2", "opt")]
     assert list(warm.backbones) == keys[1:]
+
+
+def test_encoded_rows_that_take_much_memory_are_dropped_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    import runners.warm
+
+    asked = spec("base", "tiny:vit", train="embedded/shapes", score=("embedded/shapes",), protocol="image")
+    whole, warm = 32 * 32 * 3, fresh()
+    run(asked, warm)
+    names = list(warm.examples)
+    assert [one.num_bytes for one in warm.examples.values()] == [48 * whole, 24 * whole, 40 * whole]
+    monkeypatch.setattr(runners.warm, "KEPT_BYTES", 70 * whole)
+    warm.examples.clear()
+    run(asked, warm)
+    assert list(warm.examples) == names[1:], "train and validation fit, the test rows took the place of train"
