@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -124,9 +124,26 @@ def _chrf_formula(rows: Rows, weights: Column) -> float:
     return _chrf_of(np.array([weights @ rows[name] for name in CHRF]).reshape(3, -1))
 
 
+def _metric(
+    name: str,
+    columns: Callable[[Sequence[Any], Sequence[Any]], dict[str, Column]],
+    formula: Callable[[Rows, Column], float],
+    statistics: tuple[str, ...],
+) -> Metric:
+    """Return a metric whose statistics are told by name from those of E2E's, which has other tokens."""
+
+    def prefixed(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Column]:
+        return {f"corpus_{key}": column for key, column in columns(predictions, references).items()}
+
+    def of_prefixed(rows: Rows, weights: Column) -> float:
+        return formula({key: rows[f"corpus_{key}"] for key in statistics}, weights)
+
+    return Metric(f"corpus.{name}", prefixed, of_prefixed, tuple(f"corpus_{key}" for key in statistics), takes="text")
+
+
 METRICS: dict[str, Metric] = {
-    "bleu": Metric("corpus.bleu", _bleu, mteval.bleu, mteval.BLEU, takes="text"),
-    "ter": Metric("corpus.ter", _ter, _ter_formula, TER, takes="text"),
-    "chrf": Metric("corpus.chrf", _chrf, _chrf_formula, CHRF, takes="text"),
-    "meteor": Metric("corpus.meteor", _meteor, meteor, METEOR, takes="text"),
+    "bleu": _metric("bleu", _bleu, mteval.bleu, mteval.BLEU),
+    "ter": _metric("ter", _ter, _ter_formula, TER),
+    "chrf": _metric("chrf", _chrf, _chrf_formula, CHRF),
+    "meteor": _metric("meteor", _meteor, meteor, METEOR),
 }

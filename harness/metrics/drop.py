@@ -101,6 +101,6 @@ def _columns(statistic: str, score: Callable[[Spans, Spans], float]) -> Any:
 
 
 METRICS: dict[str, Metric] = {
-    "em": Metric("drop.em", _columns("correct", em), mean_of("correct"), ("correct",), takes="spans"),
-    "f1": Metric("drop.f1", _columns("f1", f1), mean_of("f1"), ("f1",), takes="spans"),
+    "em": Metric("drop.em", _columns("drop_em", em), mean_of("drop_em"), ("drop_em",), takes="spans"),
+    "f1": Metric("drop.f1", _columns("drop_f1", f1), mean_of("drop_f1"), ("drop_f1",), takes="spans"),
 }

@@ -18,15 +18,15 @@ from harness.metrics.squad import best_token_f1, exact
 
 def _em(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Column]:
     pairs = zip(read_texts(predictions), read_references(references), strict=True)
-    return {"correct": np.array([exact(*pair) for pair in pairs], np.float64)}
+    return {"record_em": np.array([exact(*pair) for pair in pairs], np.float64)}
 
 
 def _f1(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Column]:
     pairs = zip(read_texts(predictions), read_references(references), strict=True)
-    return {"f1": np.array([best_token_f1(*pair) for pair in pairs], np.float64)}
+    return {"record_f1": np.array([best_token_f1(*pair) for pair in pairs], np.float64)}
 
 
-EM = Metric("record.em", _em, mean_of("correct"), ("correct",), takes="text")
-F1 = Metric("record.f1", _f1, mean_of("f1"), ("f1",), takes="text")
+EM = Metric("record.em", _em, mean_of("record_em"), ("record_em",), takes="text")
+F1 = Metric("record.f1", _f1, mean_of("record_f1"), ("record_f1",), takes="text")
 
 METRICS: dict[str, Metric] = {"em": EM, "f1": F1, "f1_and_em": average("record.f1_and_em", F1, EM)}

@@ -103,8 +103,8 @@ def _at_best(name: str, statistic: str, score: Score) -> Metric:
 
 
 METRICS: dict[str, Metric] = {
-    "exact_match": _plain("squad.exact_match", "correct", exact),
-    "f1": _plain("squad.f1", "f1", best_token_f1),
-    "best_exact": _at_best("squad.best_exact", "exact_gain", exact),
-    "best_f1": _at_best("squad.best_f1", "f1_gain", best_token_f1),
+    "exact_match": _plain("squad.exact_match", "squad_exact", exact),
+    "f1": _plain("squad.f1", "squad_f1", best_token_f1),
+    "best_exact": _at_best("squad.best_exact", "squad_exact_gain", exact),
+    "best_f1": _at_best("squad.best_f1", "squad_f1_gain", best_token_f1),
 }

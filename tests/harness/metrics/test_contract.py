@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from tests.harness.metrics.samples import (
     all_names,
     items,
     metrics,
+    passages,
     perfect,
     quick_names,
 )
@@ -141,16 +143,24 @@ def test_different_numbers_of_predictions_and_references_are_refused_by_name(met
         metric.rows([None], [])
 
 
-@pytest.mark.parametrize("family", sorted({name.partition(".")[0] for name in all_names()}))
-@settings(max_examples=20)
-@given(data=st.data())
-def test_statistics_of_one_family_can_share_a_table(family: str, data: st.DataObject) -> None:
+@settings(max_examples=30)
+@given(texts=st.lists(st.tuples(passages(), st.lists(passages(), min_size=1, max_size=2)), min_size=1, max_size=4))
+def test_statistics_of_a_name_are_the_same_ones_whatever_the_metric(texts: list[tuple[str, list[str]]]) -> None:
     """A run stores the statistics of all metrics of a card side by side, by their names."""
-    members = [metric for metric in metrics() if metric.name.partition(".")[0] == family]
-    drawn: dict[str, Items] = {}
+    _share_a_table([metric for metric in metrics() if metric.takes in ("text", "answer", "spans")], texts)
+
+
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=8))
+def test_statistics_of_classes_are_the_same_ones_whatever_the_metric(classes: list[tuple[int, int]]) -> None:
+    _share_a_table([*METRICS.values(), *(metric for metric in metrics() if metric.takes == "numbers")], classes)
+    asked = [(said, {"label": right, "question": "a", "pair": "b"}) for said, right in classes]
+    _share_a_table([metric for metric in metrics() if metric.takes.startswith("label of")], asked)
+
+
+def _share_a_table(members: list[Metric], drawn: list[tuple[Any, Any]]) -> None:
+    assert len(members) > 4
+    predictions, references = [one for one, _ in drawn], [other for _, other in drawn]
     seen: dict[str, np.ndarray] = {}
     for metric in members:
-        if metric.takes not in drawn:
-            drawn[metric.takes] = data.draw(items(metric))
-        for name, column in metric.rows(*drawn[metric.takes]).items():
-            assert np.array_equal(seen.setdefault(f"{metric.takes} {name}", column), column), f"{metric.name}: {name}"
+        for name, column in metric.rows(predictions, references).items():
+            assert np.array_equal(seen.setdefault(name, column), column), f"{metric.name}: {name}"
