@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from scipy import stats
 
-from harness import registry
+from harness.registry import averages
 from leaderboard.cells import Cell, Section
 from leaderboard.statistics import LEVEL, Interval
 
@@ -34,7 +34,7 @@ class Average(NamedTuple):
 def averages_of(section: Section) -> tuple[Average, ...]:
     """Return the averages whose tasks a section has in full, by name."""
     tasks = {column.task for column in section.columns}
-    known = (_average(facts) for facts in registry.averages())
+    known = (_average(facts) for facts in averages())
     return tuple(one for one in sorted(known) if one.weights.keys() <= tasks)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from harness import registry
+from leaderboard import averages as boards
 from leaderboard.averages import average, averages_of
 from leaderboard.cells import tabulate
 from leaderboard.load import load_records
@@ -20,7 +21,7 @@ FACTS = ({"name": "toy", "title": "Toy", "groups": {"one": ["glue/sst2"], "two":
 @pytest.fixture
 def known(monkeypatch: pytest.MonkeyPatch) -> None:
     """The board knows one average, of three tasks."""
-    monkeypatch.setattr(registry, "averages", lambda: FACTS)
+    monkeypatch.setattr(boards, "averages", lambda: FACTS)
 
 
 def write(folder: Path, seeds: int = 3, tasks: tuple[str, ...] = TASKS) -> None:
