@@ -10,6 +10,13 @@ Numbers become words (one an article that fits the next word) and nouns plurals,
 own preposition, and the verb the number. Each record stands in one row, with its three sentences as references.
 
 Rows are drawn from named random streams keyed by card name, version and split: the same ones for ever.
+
+What to expect, measured with tiny:llama from its random weights on 600 training and 100 evaluation rows, 6 epochs,
+batches of 16, AdamW at 1e-2, linear schedule with 6 % warm-up, 96 tokens, one thread, 15 to 20 s a run; BLEU in % for
+seeds 0, 1, 2: full 84 / 78 / 57. LoRA of rank 8 beside random weights stays at 3 (tiny:llama@64x2, 4 epochs) and the
+random weights themselves at 0. The best of 100 constant sentences has 11 on all evaluation rows. A template that copies
+the record's words ("ann has 2 red mouse by the sea.") stays under 50, the bare line under 5. GPT-2 needs longer:
+tiny:gpt2@64x2 was at 0 after 225 steps, where tiny:llama@64x2 had 26.
 """
 
 from __future__ import annotations

@@ -122,6 +122,19 @@ def test_a_record_of_a_run_is_whole(tmp_path: Path) -> None:
     assert len(load_records([tmp_path]).runs) == 1
 
 
+def test_a_card_of_ones_own_rows_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{number},tea {number},we have {word} teas" for number, word in enumerate(("no", "few", "more"))] * 2
+    (tmp_path / "teas.csv").write_text("id,record,text\n" + "\n".join(rows))
+    card = ["title: Teas", "data: {train: teas.csv, evaluation: teas.csv}", "cluster: record", "protocol: generate"]
+    card += ["columns: {source: record, target: text}", "metric: corpus.bleu", "options: {num_beams: 1}"]
+    (tmp_path / "teas.yaml").write_text("\n".join(card))
+    monkeypatch.chdir(tmp_path)
+    own = {"train": "yaml:teas.yaml", "score": ("yaml:teas.yaml",), "sizes": {}, "policy": "as_published"}
+    outcome = run(spec("full", **own), Warm(DataSource(), "cpu"))
+    (score,) = outcome.scores
+    assert (score.num_items, score.headline) == (3, "corpus.bleu")
+
+
 @pytest.mark.slow
 def test_full_fine_tuning_learns_the_records_and_lora_beside_random_weights_does_not() -> None:
     torch.set_num_threads(1)

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -157,6 +158,18 @@ def test_the_first_real_reference_of_each_record_reaches_the_ceiling(name: str, 
     protocol = meet("generate", registry.load_task(name, "generate").card)
     number = found.score(found.rows(protocol.perfect(examples), examples.references))
     assert number == pytest.approx(CARDS[name].metric.ceiling)
+
+
+@pytest.mark.data
+@pytest.mark.parametrize("name", list(ITEMS))
+def test_the_chance_level_is_what_the_best_of_ten_constant_texts_reaches(name: str, source: DataSource) -> None:
+    references = encoded(name, "evaluation", source).references
+    trained = registry.load_task(CARDS[name].score_only_with or name, "generate")
+    few = Part(trained, "train", source, np.arange(100))
+    texts = meet("generate", trained.card).encode(few, tokenizer(), 4096).references
+    found = metric.find(CARDS[name].metric.name)
+    numbers = [found.score(found.rows([one[0]] * len(references), references)) for one in texts[:10]]
+    assert max(numbers) == pytest.approx(CARDS[name].metric.chance, abs=5e-4)
 
 
 @pytest.mark.data
