@@ -5,11 +5,14 @@ labelled split reported on is the one that lm-eval itself scores, its test split
 split. A task that names no training split is trained on another split of its data that it is not scored on,
 ``lm/NAME@SPLIT``, or scores a model that was trained on another task: ``{train: lm/a, score: [lm/b]}``.
 
-A user's own file is read without running anything; where it calls functions of its own, ``--allow-code`` lets it.
+A user's own file is read without running anything; where it calls functions of its own, ``--allow-code`` lets it. Its
+rows may be files (``dataset_path: json``, ``csv`` or ``parquet``, with ``data_files`` per split in ``dataset_kwargs``),
+whose paths are relative to where the command is run, as for lm-eval.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from pydantic import JsonValue
@@ -17,9 +20,13 @@ from pydantic import JsonValue
 from harness import stock
 from harness.errors import MissingPrerequisite
 from harness.metrics import lm
+from harness.task import Split
+from tasks.card_file import FileTask
 
 RESOLVES = {"prefix": "lm/", "title": "any task of lm-eval by its name, or by a YAML file in its format"}
 
+BUILDERS = ("json", "csv", "parquet")
+"""Names by which a data set is files."""
 Facts = dict[str, Any]
 """What YAML says of a metric (Any: as YAML has it)."""
 DEFAULTS: dict[str, tuple[str, ...]] = {"multiple_choice": ("acc", "acc_norm"), "loglikelihood": ("perplexity", "acc")}
@@ -62,11 +69,13 @@ def resolve(name: str) -> dict[str, JsonValue]:
         "name": name,
         "title": f"{config['task']}, as lm-eval has it",
         "paper": "see the task's README in lm-eval",
-        "url": f"https://huggingface.co/datasets/{config['dataset_path']}",
+        "url": ""
+        if config["dataset_path"] in BUILDERS
+        else f"https://huggingface.co/datasets/{config['dataset_path']}",
         "year": None,
         "licence": "see the data set",
         "version": _version(config),
-        "source": {"hub": config["dataset_path"], "config": config.get("dataset_name") or "default", "splits": splits},
+        "source": _source(name, config, splits),
         "sizes": {},
         "metric": metrics[0],
         "also": [str(one["name"]) for one in metrics[1:]],
@@ -93,6 +102,25 @@ def _splits(name: str, config: stock.Config, trained_on: str | None) -> dict[str
     # Where no split is named for them, lm-eval draws demonstrations from what is trained on, else from what is scored.
     splits["fewshot"] = own["fewshot"] or own["training"] or own["validation"] or scored
     return splits
+
+
+def _source(name: str, config: stock.Config, splits: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Return where the rows are: a data set of the hub, or files."""
+    if config["dataset_path"] not in BUILDERS:
+        return {"hub": config["dataset_path"], "config": config.get("dataset_name") or "default", "splits": splits}
+    files = (config.get("dataset_kwargs") or {}).get("data_files")
+    if not isinstance(files, dict):
+        raise MissingPrerequisite(
+            f"{name} reads files ({config['dataset_path']}); name one for each split, as dataset_kwargs: "
+            f"{{data_files: {{train: FILE, validation: FILE}}}}"
+        )
+    for split in splits.values():
+        if not isinstance(files.get(split), str) or not Path(str(files[split])).expanduser().is_file():
+            raise MissingPrerequisite(
+                f"{name}: data_files names {files.get(split)!r} for the split {split!r}, which is no file here; paths "
+                f"are relative to where the command is run"
+            )
+    return {"splits": {ours: files[split] for ours, split in splits.items()}}
 
 
 def _metrics(config: stock.Config) -> list[Facts]:
@@ -137,3 +165,13 @@ def _version(config: stock.Config) -> int:
         return round(float(version) * 100)
     except (TypeError, ValueError):
         return 0
+
+
+class Lm(FileTask):
+    """A task of lm-eval; only where its rows are files are they read here."""
+
+    def _file(self, split: Split) -> Path:
+        return Path(self.card.source.splits[split]).expanduser()
+
+
+TASK = Lm

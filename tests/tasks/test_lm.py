@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from harness import registry
+from harness.data import DataSource
 from harness.errors import MissingPrerequisite, UnknownName
+from harness.requests import ask
+from harness.splits import Part
 from harness.task import TaskCard
-from tests.tasks.lm_tasks import TASKS, write
+from tests.tasks.lm_tasks import TASKS, rows, write
 
 
 def card(name: str) -> TaskCard:
@@ -80,3 +86,28 @@ def test_a_users_file_is_a_task(tmp_path: Path) -> None:
     assert own.source.hub == "toys/rows"
     assert [own.metric.name, *own.also] == ["mean.acc", "mean.acc_norm", "lm.brier_score"]
     assert own.metric.chance == pytest.approx(1 / 3)
+
+
+def test_rows_of_a_users_task_may_be_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    files = {"train": "a.jsonl", "validation": "b.csv"}
+    own = TASKS["target"] | {"dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": files}}
+    toys = write(tmp_path, {"target": own})
+    with pytest.raises(MissingPrerequisite, match="'b.csv' for the split 'validation', which is no file here"):
+        card(toys.name("target"))
+    for name, start in (("a.jsonl", 0), ("b.csv", 50)):
+        lines = pa.table(rows(6, start)).to_pylist()
+        text = (
+            "\n".join(map(json.dumps, lines))
+            if name.endswith("jsonl")
+            else "\n".join(["thing,size,colour", *(f"{one['thing']},{one['size']},{one['colour']}" for one in lines)])
+        )
+        (tmp_path / name).write_text(text + "\n")
+    task = registry.load_task(toys.name("target"))
+    assert task.card.source.hub is None
+    read = DataSource().read(task, "evaluation")
+    assert read.table.to_pylist() == pa.table(rows(6, 50)).to_pylist()
+    assert read.digest == hashlib.sha256((tmp_path / "b.csv").read_bytes()).hexdigest()
+    assert DataSource().read(task, "train").table.num_rows == 6
+    asked = ask(Part(task, "evaluation", DataSource()), f"path:{tmp_path / 'target.yaml'}")
+    assert asked.items[0].instances[0].args == ("Thing: thing 50\nSize:", " very large")

@@ -16,6 +16,7 @@ from harness.errors import MissingPrerequisite, NotApplicable
 from harness.metric import find
 from harness.protocol import meet
 from harness.registry import load_task
+from runners.score import Evaluator
 from runners.specimen import start
 from tests.tasks.lm_tasks import TASKS, Toys, backbone, evaluator, fed, theirs, write
 
@@ -231,6 +232,22 @@ def test_a_trained_model_scores_as_lm_eval_scores_it_attached_and_merged(method:
         compared.append(ours)
     assert compared[0].loss == pytest.approx(compared[1].loss, abs=1e-4)
     assert compared[0].loss < plain.loss - 0.1  # type: ignore[operator]  # a multiple choice always has one
+
+
+@pytest.mark.parametrize("task", ["choice", "text"])
+def test_frozen_bf16_weights_with_a_trained_fp32_part_are_trained_and_scored(task: str, toys: Toys) -> None:
+    loaded = backbone("tiny:llama")
+    loaded.place("cpu", torch.bfloat16)
+    protocol, examples = toys.protocol(task), toys.encode(task, loaded.tokenizer)
+    started = start("lora", loaded, values={"rank": 2})
+    scoring = Evaluator(loaded.tokenizer, CPU, torch.bfloat16)
+    with scoring.autocast():
+        loss = protocol.loss(loaded.model, protocol.collate(examples, list(range(13)), loaded.tokenizer, CPU))
+    loss.backward()
+    assert loss.dtype == torch.float32
+    assert all(one.grad is not None for one in started.method.updated().values())
+    predicted = scoring.predict(loaded.model, protocol, examples, validating=True)
+    assert predicted.loss == pytest.approx(float(loss.detach()), rel=0.02)
 
 
 def test_there_is_no_head_and_tied_weights_count_once() -> None:
