@@ -210,7 +210,7 @@ def test_list_tasks_says_how_each_is_met_and_whether_its_data_are_here(tmp_path:
     facts = {line.split()[0]: line.split()[1:5] for line in lines}
     assert facts["glue/rte"][1:] == ["accuracy", "1", "missing"]
     assert facts["embedded/polarity"] == ["classify", "accuracy", "1", "generated"]
-    assert {row["data"] for row in json.loads(call("list", "tasks", "--json").out)} == {"generated", "hub"}
+    assert {row["data"] for row in json.loads(call("list", "tasks", "--json").out)} == {"generated", "hub", "missing"}
     assert [line.split()[0] for line in lines if line.split()[0].endswith("...")]
 
 
