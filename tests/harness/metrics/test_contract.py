@@ -180,7 +180,8 @@ from harness.metric import find
 for name in json.loads(sys.argv[1]):
     metric = find(name)
     metric.score({statistic: np.ones(3) for statistic in metric.statistics})
-print(json.dumps(sorted({"sacrebleu", "scipy", "sklearn", "nltk", "torch", "datasets", "evaluate"} & sys.modules.keys())))
+heavy = {"sacrebleu", "scipy", "sklearn", "nltk", "torch", "datasets", "evaluate"}
+print(json.dumps(sorted(heavy & sys.modules.keys())))
 """
     done = subprocess.run(
         [sys.executable, "-c", code, json.dumps(all_names())],
