@@ -8,6 +8,11 @@ a constant answer, an answer's place and its length are worth a quarter, knowing
 half, and only word and adverb together are worth more: neither alone says which word of a pair it is.
 
 Rows are drawn from named random streams keyed by card name, version and split: the same ones for ever.
+
+What to expect, measured with tiny llamas from random weights, all weights trained on 1,000 rows for 6 epochs in batches
+of 16 at 3e-3 (AdamW, linear schedule), 300 evaluation rows, seed 0, one thread: accuracy 98 % for ``tiny:llama@64x2``
+after 13 seconds of processor time, by way of 23, 48, 52, 74 and 97 % after its first five epochs (it knows the pairs
+first); 67 % for ``tiny:llama``. A constant answer has 25 %, a logistic regression on word counts 50 %.
 """
 
 from __future__ import annotations

@@ -16,9 +16,11 @@ and punctuation still counts, as in the v1.1 script (v2.0 drops it).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.metric import Column, Metric, Rows, mean_of
 from harness.metrics.parts.reading import read_references, read_texts
@@ -78,6 +80,18 @@ def _threshold_columns(name: str, score: Score) -> Columns:
     return columns
 
 
+@lru_cache(maxsize=16)
+def _thresholds(probabilities: bytes) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the order of float64 probabilities, and where in it the last of equal ones stands.
+
+    Remembered, since a jackknife asks once for every item that it leaves out.
+    """
+    values = np.frombuffer(probabilities, np.float64)
+    order = np.argsort(values, kind="stable")
+    levels = values[order]
+    return order, np.append(levels[1:] > levels[:-1], True)
+
+
 def _best(name: str) -> Callable[[Rows, Column], float]:
     """Return the formula: the best mean over all thresholds, above which a question is said to have no answer.
 
@@ -85,9 +99,8 @@ def _best(name: str) -> Callable[[Rows, Column], float]:
     """
 
     def formula(rows: Rows, weights: Column) -> float:
-        order = np.argsort(rows[PROBABILITY], kind="stable")
-        gathered, levels = np.cumsum((weights * rows[name])[order]), rows[PROBABILITY][order]
-        at_ends = gathered[np.append(levels[1:] > levels[:-1], True)]
+        order, ends = _thresholds(rows[PROBABILITY].tobytes())
+        at_ends = np.cumsum((weights * rows[name])[order])[ends]
         return float((weights @ (1 - rows["answerable"]) + max(0.0, at_ends.max())) / weights.sum())
 
     return formula

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.metric import METRICS, Metric, find, module_of
+from harness.registry import ROOT
 from tests.harness.metrics.samples import (
     LESS_IS_BETTER,
     NEED_JAVA,
@@ -164,3 +169,25 @@ def _share_a_table(members: list[Metric], drawn: list[tuple[Any, Any]]) -> None:
     for metric in members:
         for name, column in metric.rows(predictions, references).items():
             assert np.array_equal(seen.setdefault(name, column), column), f"{metric.name}: {name}"
+
+
+def test_finding_and_scoring_load_no_library_of_scorers() -> None:
+    """The board needs formulas alone; only the computation of some statistics may load more."""
+    code = """
+import json, sys
+import numpy as np
+from harness.metric import find
+for name in json.loads(sys.argv[1]):
+    metric = find(name)
+    metric.score({statistic: np.ones(3) for statistic in metric.statistics})
+heavy = {"sacrebleu", "scipy", "sklearn", "nltk", "torch", "datasets", "evaluate"}
+print(json.dumps(sorted(heavy & sys.modules.keys())))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(all_names())],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert json.loads(done.stdout) == []
