@@ -51,8 +51,14 @@ def test_a_wrong_size_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_labels_outside_the_card_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = broken(monkeypatch, carded(labels=("only",)))
-    assert "has 16 labels outside 0 to 0" in found["every row is encoded, every item has a name"]
+    class Third(Task):
+        def table(self, split: Split) -> pa.Table:
+            table = real.table(split)
+            return table.set_column(table.column_names.index("label"), "label", pa.array([2] * table.num_rows))
+
+    real = registry.load_task(TASK)
+    found = broken(monkeypatch, lambda task: Third(task.card))
+    assert "has 32 labels outside 0 to 1, such as 2" in found["every row is encoded, every item has a name"]
 
 
 def test_rows_that_change_from_read_to_read_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
