@@ -53,6 +53,11 @@ class BackboneFiles:
         """Return whether it is made for training from scratch, with nothing pretrained to keep."""
         return self.reference.startswith("scratch:")
 
+    @property
+    def is_altered(self) -> bool:
+        """Return whether its architecture is none of transformers' own, which no saved copy of it would open as."""
+        return self.from_scratch and scratch.parse(self.reference.partition(":")[2]).small_stem
+
 
 def locate(reference: str) -> BackboneFiles:
     """Find the files behind a reference and digest the weights, without loading a tensor library where it can.

@@ -132,6 +132,11 @@ def restored(spec: Spec, kept: Checkpoint, device: str) -> tuple[Backbone, Metho
         BadCheckpoint: if the trained part is not of this method and these weights.
     """
     files = locate(spec.backbone)
+    if files.is_altered:
+        raise UserError(
+            f"run {kept.facts.run_id} is of {spec.backbone}, whose stem is none that transformers' configuration can "
+            f"state, so that nothing written here would open as this model; its trained part stays with the run"
+        )
     checkpoint.check(kept, spec, files)
     backbone = protocol_of(spec).load(files)
     backbone.place(device, frozen_dtype(spec, device))

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import operator
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 import torch
+from transformers import AutoModelForImageClassification
 
 from harness import registry
 from harness.api import run_spec
+from harness.backbone import locate
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite
+from harness.errors import MissingPrerequisite, UserError
 from harness.method import STATISTICS
+from harness.protocol import meet
+from harness.record import Record
 from harness.spec import Spec
 from runners.execute import Outcome, execute
+from runners.export import export
+from runners.prepare import splits
+from runners.score import Evaluator
 from runners.warm import Warm
+from runners.worker import run_one
 from tests.methods.attaching import targets_of
+from tests.runners.faulty import printing_as_a_worker
 from tests.runners.specs import fresh, run
+from tests.tasks import small_vit
 from tests.tasks.pictures import encoded, noise, table
 
 RESNET = ("base", "full", "head_only", "bitfit", "random_mask", "fish", "magnitude_mask")
@@ -113,6 +124,54 @@ def test_equal_pictures_in_train_and_test_are_counted_whatever_their_names(tmp_p
     sizes = {"train": 54, "validation": 6, "test": 3}
     execute(asked("base", "tiny:vit", "cifar/cifar10", sizes=sizes), Warm(DataSource(tmp_path), "cpu"), outcome)
     assert any("of 3 test rows of cifar/cifar10 stand in the training rows too" in note for note in outcome.notes)
+
+
+def kept(spec: Spec, out: Path) -> Record:
+    """Run a spec and keep its trained part, whatever its size."""
+    out.mkdir()
+    with printing_as_a_worker():
+        record, _, _ = run_one(spec, out, fresh(), None, "all", lambda event: None)
+    assert record.status == "ok", record.error
+    return record
+
+
+@pytest.mark.parametrize(("backbone", "method"), [("tiny:vit", "lora"), ("scratch:resnet10@4", "full")])
+def test_an_exported_network_opens_in_transformers_and_is_a_backbone_again(
+    tmp_path: Path, backbone: str, method: str
+) -> None:
+    spec = asked(method, backbone, targets="all" if method == "full" else "linear", training={"epochs": 2})
+    record = kept(spec, tmp_path / "runs")
+    written = export(record.run_id, [tmp_path / "runs"], tmp_path / "model")
+    model, report = AutoModelForImageClassification.from_pretrained(written, output_loading_info=True)
+    assert not any(report.values()), report
+    assert list(model.config.id2label.values()) == ["inward", "clockwise", "outward", "anticlockwise"]
+
+    task = registry.load_task("embedded/shapes")
+    again = meet("image", task.card).load(locate(f"path:{written}"))
+    part = splits(spec, DataSource()).tests["embedded/shapes"]
+    examples = meet("image", task.card).encode(part, again.tokenizer, 128)
+    evaluator = Evaluator(again.tokenizer, torch.device("cpu"), torch.float32)
+    predicted = evaluator.predict(model.eval(), meet("image", task.card), examples).values
+    accuracy = sum(map(operator.eq, predicted, examples.references)) / len(examples)
+    assert accuracy == record.scores[0].metrics["accuracy"]
+
+
+def test_a_stem_that_no_configuration_states_is_not_exported(tmp_path: Path) -> None:
+    spec = asked("full", "scratch:resnet34-cifar@2", targets="all")
+    record = kept(spec, tmp_path / "runs")
+    with pytest.raises(UserError, match="whose stem is none that transformers' configuration can state"):
+        export(record.run_id, [tmp_path / "runs"], tmp_path / "model")
+
+
+def test_a_trained_small_vit_is_a_pretrained_backbone(tmp_path: Path) -> None:
+    accuracy = small_vit.train(tmp_path / "vit", count=128, epochs=1)
+    assert 0 <= accuracy <= 1
+    outcome = run(asked("lora", f"path:{tmp_path / 'vit'}"))
+    assert outcome.reusable
+    assert outcome.counts is not None
+    embedding = (4 * 4 * 3 + 1) * 64 + 64 + (1 + 64) * 64  # patches, the class token, positions
+    block = 4 * (64 + 1) * 64 + (64 + 1) * 256 + (256 + 1) * 64 + 2 * 2 * 64
+    assert outcome.counts.total == embedding + 4 * block + 2 * 64  # with the last norm; no pooler, no classifier
 
 
 @pytest.mark.data

@@ -13,9 +13,11 @@ import pytest
 from harness import registry
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite
+from harness.matrix import expand
 from harness.metric import ACCURACY
 from harness.spec import Sizes
 from harness.splits import Part, split
+from harness.suite import read
 from tasks.vtab import AVERAGES
 from tests.tasks.pictures import encoded, noise, table
 
@@ -106,3 +108,14 @@ def test_real_rows_have_the_labels_of_the_card_and_perfect_answers_reach_the_cei
         assert 0 <= labels.min() <= labels.max() < len(task.card.labels)
         assert len(labels) <= task.card.sizes[ours]
         assert ACCURACY.score(ACCURACY.rows(labels, labels)) == task.card.metric.ceiling
+
+
+def test_the_suite_has_the_paper_s_values() -> None:
+    specs = expand(read("vtab")).specs
+    assert {spec.train for spec in specs} == {name for name in registry.tasks() if name.startswith("vtab/")}
+    assert {spec.policy for spec in specs} == {"final_on_all"}
+    assert {spec.backbone for spec in specs} == {"google/vit-base-patch16-224-in21k"}
+    values = {(s.training.epochs, s.training.batch_size, s.training.weight_decay, s.targets) for s in specs}
+    assert values == {(100, 64, 1e-4, targets) for targets in ("query_value", "all", "none")}
+    rates = {spec.method: spec.training.lr for spec in specs}
+    assert rates["lora"] == rates["goft"] == rates["qgoft"] == rates["head_only"] == 1e-3

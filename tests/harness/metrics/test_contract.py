@@ -51,6 +51,10 @@ HIGHEST = {"judge.rating": 10.0, "e2e.cider": 10.0, "corpus.ter": 0.0}
 """What they reach where that is not 1; NIST's highest depends on the texts."""
 
 
+OF_ALL_ITEMS = {"e2e.nist", "e2e.cider"}
+"""Their n-grams weigh what they weigh in the references of all items together."""
+
+
 def test_families_hold_many_metrics_and_each_is_named_as_it_is_found() -> None:
     names = all_names()
     assert [find(name).name for name in names] == names
@@ -99,6 +103,17 @@ def test_a_weight_is_a_number_of_repetitions_of_rows(metric: Metric, data: st.Da
     else:
         expected = metric.score(repeated)
         assert metric.score(rows, weights.astype(np.float64)) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("metric", [one for one in metrics() if one.name not in OF_ALL_ITEMS], ids=lambda one: one.name)
+@settings(max_examples=20)
+@given(data=st.data())
+def test_an_item_that_comes_twice_has_the_same_rows_twice(metric: Metric, data: st.DataObject) -> None:
+    predictions, references = data.draw(items(metric))
+    rows = metric.rows(predictions, references)
+    again = metric.rows([predictions[-1], *predictions], [references[-1], *references])
+    for name, column in rows.items():
+        assert again[name].tolist() == [column[-1], *column]
 
 
 def _questions_repeated(rows: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
