@@ -77,14 +77,16 @@ def task_lines(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def backbones() -> list[Row]:
-    """Return the backbones of the shipped suites and the tiny ones; any other reference works as well."""
+    """Return the backbones of the shipped suites, and those that are made; any other reference works as well."""
+    from harness import scratch
     from harness.tiny import ARCHITECTURES
 
     used: dict[str, list[str]] = {}
     for card in suites():
         for name in _backbones_of(card):
             used.setdefault(name, []).append(str(card["name"]))
-    titles = {name: f"used by {', '.join(names)}" for name, names in used.items()}
+    titles = {f"scratch:{name}": "random weights, to be trained from scratch" for name in scratch.ARCHITECTURES}
+    titles |= {name: f"used by {', '.join(names)}" for name, names in used.items()}
     titles |= {f"tiny:{name}": "small random weights, for tests" for name in ARCHITECTURES}
     return [{"name": name, "title": title, "card": {"reference": name}} for name, title in sorted(titles.items())]
 
