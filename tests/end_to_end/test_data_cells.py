@@ -74,4 +74,5 @@ def test_a_small_cell_runs_from_spec_to_record(
         assert block.num_items > 0
         assert block.headline in block.metrics
     assert (folder / "items.parquet").stat().st_size > 0
-    assert (folder / "record.json").stat().st_size < 50_000
+    # A record is small, except where one model is scored on very many tasks (all subjects of MMLU), each with its card.
+    assert (folder / "record.json").stat().st_size < max(50_000, 2_500 * len(here))
