@@ -3,7 +3,8 @@
 ``python -m tests.tasks.small_vit FOLDER`` writes a folder that ``path:FOLDER`` names as a backbone: config.json,
 model.safetensors (without the classifier that it was trained with) and preprocessor_config.json. It is
 ``tiny:vit@64x4`` with patches of 4 pixels, trained to tell 16 classes: four shapes in four fillings, whose place, size
-and colours mean nothing. It shows that cells of pretrained vision backbones run, and no more: its features are poor.
+and colours mean nothing. It shows that cells of pretrained vision backbones run, and no more: its features are poor
+(30 % of held-out pictures right, chance 6, after two minutes of one core).
 """
 
 from __future__ import annotations
