@@ -44,6 +44,7 @@ def _warm() -> Warm:
 
 
 @pytest.mark.data
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize(("train", "protocol", "score"), CELLS, ids=[f"{train}-{how}" for train, how, _ in CELLS])
 def test_a_small_cell_runs_from_spec_to_record(
     tmp_path: Path, train: str, protocol: str, score: tuple[str, ...]

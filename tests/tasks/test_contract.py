@@ -51,6 +51,7 @@ def test_generated_tasks_keep_every_promise(met: Met) -> None:
 
 
 @pytest.mark.data
+@pytest.mark.timeout(900)  # ReCoRD's passages have some twenty candidates each
 @pytest.mark.parametrize("met", FETCHED, ids=str)
 def test_tasks_of_the_mirror_keep_every_promise(met: Met) -> None:
     _check(met)
