@@ -133,6 +133,7 @@ def run_suite(
             workers=workers or (1 if where.startswith("cuda") else default_workers(expansion.suite.threads)),
             keep=expansion.suite.keep,
             max_minutes=expansion.suite.max_minutes,
+            checkpoint_minutes=expansion.suite.checkpoint_minutes,
         )
         interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
         return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)

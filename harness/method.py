@@ -6,9 +6,9 @@ hooks it needs, and ``METHOD``. The base class freezes, counts, saves, loads and
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from typing import Protocol as Structural
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from harness.targets import Targets
 
 
+T = TypeVar("T")
 BUFFER = "buffer:"
 """Begins the names of a state's buffers, so that no trained scalar's name can be taken for one."""
 STATISTICS = f"{BUFFER}statistics:"
@@ -81,6 +82,14 @@ class Samples(Structural):
 
     def __len__(self) -> int:
         """Return the number of training rows."""
+        ...
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """Return ``compute()``, or what it gave in an earlier run of the same worker; nobody may change it.
+
+        Only for what the backbone as pretrained, the head's start, the targets and the training rows decide, whatever
+        the budget: ``name`` must tell it from everything else that the method computes of these.
+        """
         ...
 
     def batches(self, count: int, size: int = 1) -> Iterator[Any]:
@@ -167,6 +176,10 @@ class Method:
 
     def selectable(self, step: int) -> bool:
         """Return whether the state after ``step`` may be chosen as the best."""
+        return True
+
+    def resumable(self) -> bool:
+        """Return whether ``state`` holds all that later steps depend on, so that a training can go on from it."""
         return True
 
     def finalize(self, model: nn.Module) -> None:

@@ -124,6 +124,9 @@ class Suite(Values):
     training: Training = Training()
     overrides: tuple[Override, ...] = ()
     max_minutes: float | None = Field(default=None, gt=0, description="a run over this is stopped as timed_out")
+    checkpoint_minutes: float | None = Field(
+        default=10.0, gt=0, description="time between savepoints of a long run, from which it goes on if it is killed"
+    )
     keep: Literal["none", "final", "all"] = "final"
 
     @field_validator("methods", mode="before")

@@ -80,12 +80,13 @@ class Fish(Masking):
 
     def calibrate(self, model: nn.Module, samples: Samples) -> None:
         self._model, self._samples, self._num_rows = model, samples, len(samples)
-        self.part.reselect(self._selected())
+        name = f"fisher/{self.config.labels}/{self.config.power}/{self.config.samples}"
+        self.part.reselect(best(samples.once(name, self._scores), self._num))
 
     def before_epoch(self, epoch: int) -> Mapping[str, Tensor] | None:
         if epoch == 1 or not self.config.reselect:
             return None
-        exchanged = self.part.reselect(self._selected())
+        exchanged = self.part.reselect(best(self._scores(), self._num))
         return {f"{name}@values": before for name, before in exchanged.items()}
 
     def keeps(self, values: Tensor) -> bool:
@@ -101,10 +102,10 @@ class Fish(Masking):
         for kept in ("_model", "_samples"):  # both hold the model, and are there only once calibrated
             self.__dict__.pop(kept, None)
 
-    def _selected(self) -> dict[str, Tensor]:
+    def _scores(self) -> dict[str, Tensor]:
         with self.part.suspended():
             scored = self._true() if self.config.labels == "true" else self._expected()
-            return best(accumulate(self._model, self.part.parameters, scored, POWERS[self.config.power]), self._num)
+            return accumulate(self._model, self.part.parameters, scored, POWERS[self.config.power])
 
     def _true(self) -> Iterator[tuple[Tensor, float, bool]]:
         for batch in self._samples.batches(self.config.samples):

@@ -13,7 +13,7 @@ Differs from the paper: the gradients are summed before their size is taken, so 
 from __future__ import annotations
 
 from pydantic import Field
-from torch import nn
+from torch import Tensor, nn
 
 from harness.method import Plan, Samples
 from harness.random import Streams
@@ -57,6 +57,10 @@ class GradientMask(Masking):
 
     def calibrate(self, model: nn.Module, samples: Samples) -> None:
         self._asked, self._had = self.config.samples, len(samples)
+        scores = samples.once(f"gradients/{self._asked}", lambda: self._scores(model, samples))
+        self.part.reselect(best(scores, self._num))
+
+    def _scores(self, model: nn.Module, samples: Samples) -> dict[str, Tensor]:
         count = min(self._asked, self._had)
         sizes = [min(ROWS, count - start) for start in range(0, count, ROWS)]
         weighted = (
@@ -65,7 +69,7 @@ class GradientMask(Masking):
         )
         with self.part.suspended():
             scores = accumulate(model, self.part.parameters, weighted, add_plain)
-        self.part.reselect(best({name: score.abs_() for name, score in scores.items()}, self._num))
+        return {name: score.abs_() for name, score in scores.items()}
 
     def notes(self) -> tuple[str, ...]:
         if self._asked <= self._had:

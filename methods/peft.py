@@ -137,6 +137,10 @@ class Bridge(Method):
                 parameter.grad = None
         self._gradients = {}
 
+    def resumable(self) -> bool:
+        # What allocates ranks remembers importances that are no part of its trained part.
+        return not hasattr(self._wrapped.base_model, "update_and_allocate")
+
     def extra_loss(self) -> Tensor | None:
         """Return what the tuner's own forward pass adds to a loss: it is asked with outputs whose loss is zero."""
         from peft.tuners.tuners_utils import BaseTuner

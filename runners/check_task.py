@@ -27,7 +27,6 @@ from harness.spec import Training
 from harness.splits import Part, num_shared
 from harness.targets import resolve
 from harness.task import Split, Task
-from runners import score as scoring
 from runners.check import Finding
 from runners.fit import Trainer
 from runners.promises import Broken, require
@@ -190,13 +189,10 @@ def _constant(case: Case) -> str:
 
 
 def _batch_free(case: Case) -> str:
-    before, found = scoring.EVALUATION_BATCH, []
-    try:
-        for size in (3, 64):
-            scoring.EVALUATION_BATCH = size
-            found.append(case.evaluator.predict(case.backbone.model, case.protocol, case.scored).values or ())
-    finally:
-        scoring.EVALUATION_BATCH = before
+    found = []
+    for size in (3, 64):
+        evaluator = replace(case.evaluator, batch_size=size)
+        found.append(evaluator.predict(case.backbone.model, case.protocol, case.scored).values or ())
     require(_equal(found[0], found[1]), "predictions differ between batches of 3 and of 64")
     return f"{len(found[0])} predictions"
 

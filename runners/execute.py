@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import torch
@@ -16,7 +16,7 @@ from pydantic import JsonValue
 from harness import data, provenance, registry
 from harness.backbone import Backbone
 from harness.method import Method, Plan
-from harness.protocol import Examples
+from harness.protocol import Examples, Protocol
 from harness.random import Streams
 from harness.record import Cost, Counts, Digests, EpochMetrics, TaskScore
 from harness.spec import Spec
@@ -25,8 +25,9 @@ from runners.checkpoint import Facts, describe
 from runners.fit import Fitted, Report, Trainer
 from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
+from runners.savepoint import Savepoints
 from runners.score import Evaluator, score
-from runners.warm import Warm
+from runners.warm import Memory, Warm
 from tasks.metrics.module import prepare as prepare_scoring
 
 KEPT_SHARE = 0.05
@@ -67,6 +68,32 @@ class Outcome:
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
+    def take(self, fitted: Fitted, batch_size: int, parts: int) -> None:
+        """Take over what training gave.
+
+        Args:
+            fitted: what it gave.
+            batch_size: rows of a step.
+            parts: that a batch was to go through the model in.
+        """
+        self.fitted = fitted
+        self.seconds |= {"fit": fitted.train_seconds, "validate": fitted.validate_seconds}
+        self.validation, self.best_epoch = tuple(fitted.validation), fitted.best_epoch
+        if fitted.parts > parts:
+            rows = -(-batch_size // fitted.parts)
+            self.notes += (
+                f"memory ran out: batches of {batch_size} rows went through the model in parts of {rows} at equal "
+                f"effective batch",
+            )
+
+    def charge(self, phase: str, memory: Memory) -> None:
+        """Charge this run with what an earlier run of this worker computed for it."""
+        if memory.saved_seconds:
+            self.seconds[phase] = self.seconds.get(phase, 0.0) + memory.saved_seconds
+            self.notes += (
+                f"{memory.saved_seconds:.3g} s of {phase} were spent by an earlier run on the same question",
+            )
+
     def cost(self) -> Cost:
         """Return the cost block of the record."""
         fitted = self.fitted
@@ -80,8 +107,15 @@ class Outcome:
         )
 
 
-def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", report: Report = lambda event: None) -> None:
-    """Run ``spec`` and fill ``outcome``.
+def execute(
+    spec: Spec,
+    warm: Warm,
+    outcome: Outcome,
+    keep: str = "final",
+    report: Report = lambda event: None,
+    savepoints: Savepoints | None = None,
+) -> None:
+    """Run ``spec`` and fill ``outcome``; with savepoints, go on from what an attempt left that was killed.
 
     Raises:
         Diverged, NotApplicable, MissingPrerequisite, torch.OutOfMemoryError, and whatever a method or the data raises.
@@ -111,24 +145,30 @@ def execute(spec: Spec, warm: Warm, outcome: Outcome, keep: str = "final", repor
             outcome.method_config = method.config.model_dump(mode="json")
         if spec.training.gradient_checkpointing:
             backbone.model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-        trainer = Trainer(backbone.model, method, protocol, evaluator, spec.training, Streams(spec.seed), report)
+        if savepoints:
+            savepoints.provenance = outcome.digests.provenance
+        memory, streams = warm.memory(spec), Streams(spec.seed)
+        trainer = Trainer(
+            backbone.model, method, protocol, evaluator, spec.training, streams, report, savepoints, memory
+        )
         with outcome.phase("calibrate"):
             method.calibrate(backbone.model, trainer.samples(train))
+        outcome.charge("calibrate", memory)
         outcome.counts = _counts(method, plan)
         _check_count(spec.method, outcome.counts.trained, method.count(backbone.model, plan))
         outcome.notes += method.notes()
-        fitted = outcome.fitted = trainer.fit(train, validation)
-        outcome.seconds |= {"fit": fitted.train_seconds, "validate": fitted.validate_seconds}
-        outcome.validation, outcome.best_epoch = tuple(fitted.validation), fitted.best_epoch
+        outcome.take(trainer.fit(train, validation), spec.training.batch_size, spec.training.accumulation)
+        if savepoints and savepoints.continued_from:
+            outcome.notes += (f"continued from the savepoint of attempt {savepoints.continued_from}",)
         method.finalize(backbone.model)
         zeros = method.zeros()
         outcome.sparsity = zeros[0] / zeros[1] if zeros else None
         if spec.purpose == "final":
             with outcome.phase("score"):
-                _score(spec, warm, splits.tests, backbone, evaluator, outcome)
+                _score(spec, warm, splits.tests, backbone, trainer, outcome)
         small = outcome.counts.trained < KEPT_SHARE * outcome.counts.total
-        if keep == "all" or (keep == "final" and spec.purpose == "final" and small):
-            outcome.state = {name: tensor.cpu() for name, tensor in fitted.state.items()}
+        if outcome.fitted and (keep == "all" or (keep == "final" and spec.purpose == "final" and small)):
+            outcome.state = {name: tensor.cpu() for name, tensor in outcome.fitted.state.items()}
             weights = warm.locate(spec.backbone).digest
             outcome.facts = describe(spec, method, plan, weights, outcome.state)
         outcome.peak_bytes = _peak(warm.device)
@@ -177,23 +217,37 @@ def _check_count(name: str, trained: int, formula: int) -> None:
         )
 
 
+class _Scored(NamedTuple):
+    """One task's test rows, scored."""
+
+    block: TaskScore
+    items: pa.Table
+    notes: tuple[str, ...]
+
+
 def _score(
-    spec: Spec,
-    warm: Warm,
-    tests: Mapping[str, Part],
-    backbone: Backbone,
-    evaluator: Evaluator,
-    outcome: Outcome,
+    spec: Spec, warm: Warm, tests: Mapping[str, Part], backbone: Backbone, job: Trainer, outcome: Outcome
 ) -> None:
+    """Score every test; a backbone without a head on which nothing is trained answers alike for every seed."""
+    untouched = not job.method.updated() and not job.method.head()
     tables = []
     for name in spec.score:
         protocol = protocol_of(spec, name)
         examples = warm.encoded(tests[name], protocol, backbone, spec)
-        block, items, notes = score(evaluator, backbone.model, protocol, examples)
-        outcome.scores += (block,)
-        outcome.notes += notes
-        outcome.files |= tests[name].task.files(spec.run_id, tests[name], items)
-        tables.append(items)
+
+        def scored(protocol: Protocol = protocol, examples: Examples = examples) -> _Scored:
+            return _Scored(*score(job.evaluator, job.model, protocol, examples))
+
+        if untouched:
+            memory = warm.memory(spec.model_copy(update={"seed": 0}))
+            found = memory(f"untrained/{spec.method}/{name}", scored)
+            outcome.charge("score", memory)
+        else:
+            found = scored()
+        outcome.scores += (found.block,)
+        outcome.notes += found.notes
+        outcome.files |= tests[name].task.files(spec.run_id, tests[name], found.items)
+        tables.append(found.items)
     outcome.items = _together(tables)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from harness.protocol import Examples, Protocol
 from harness.random import Streams
 from harness.record import EpochMetrics
 from harness.spec import Training
+from runners.memory import exhausted, forget
+from runners.savepoint import Savepoints, random_states, restore_random_states
 from runners.score import Evaluator, measure
 
 SORTED_BATCHES = 50
@@ -30,6 +33,7 @@ WARM_SHARE = 0.1
 """Share of the steps left out of the measured speed."""
 
 Report = Callable[[Mapping[str, Any]], None]  # Any: events are JSON
+T = TypeVar("T")
 
 
 @dataclass
@@ -45,6 +49,12 @@ class Fitted:
     validate_seconds: float = 0.0
     items_per_second: float | None = None
     tokens_per_second: float | None = None
+    parts: int = 1
+    """Equal parts that a batch went through the model in at the end: more than asked for where memory ran out."""
+
+
+def _compute(name: str, compute: Callable[[], T]) -> T:
+    return compute()
 
 
 @dataclass(frozen=True)
@@ -58,6 +68,9 @@ class Trainer:
     training: Training
     streams: Streams
     report: Report = lambda event: None
+    savepoints: Savepoints | None = None
+    remember: Callable[[str, Callable[[], Any]], Any] = _compute
+    """Computes what only the data, the backbone and the seed decide, or has it still from an earlier run."""
 
     def fit(self, train: Examples, validation: Examples | None) -> Fitted:
         """Train, validate after each epoch, and leave the model in its best selectable state.
@@ -69,54 +82,81 @@ class Trainer:
         """
         if not self.method.updated():
             return self._untrained(validation) if validation is not None else Fitted(state={})
-        total_steps = self.training.epochs * math.ceil(len(train) / self.training.batch_size)
-        optimizer = _optimizer(self.method, self.training)
-        schedule = _schedule(optimizer, self.training, total_steps)
-        torch.manual_seed(self.streams.integer("dropout"))
-        fitted, best, pace = Fitted(state={}), (-math.inf, -math.inf), _Pace(total_steps)
+        course = self._begin(len(train))
+        fitted = course.fitted
         train_mode(self.model)
-        for epoch in range(1, self.training.epochs + 1):
-            started = time.perf_counter()
-            exchanged = self.method.before_epoch(epoch)
-            if exchanged:
-                carry(optimizer, self.method.updated(), exchanged)
-            seen, losses = self.protocol.for_epoch(train, self.streams, epoch), list[Tensor]()
-            for rows in training_batches(train.lengths, self.training.batch_size, self.streams, epoch):
-                losses.append(self._step(optimizer, seen, rows))
-                schedule.step()
-                fitted.steps += 1
-                self.method.after_step(fitted.steps)
-                pace.count(len(rows), int(train.lengths[rows].sum()))
-                if len(losses) % LOSS_CHECK == 0:
-                    self._check(losses[-LOSS_CHECK:], fitted.steps, total_steps, epoch)
-            mean = self._check(losses, fitted.steps, total_steps, epoch)
-            fitted.train_seconds += time.perf_counter() - started
+        while course.epoch <= self.training.epochs:
+            mean = self._epoch(course, train)
+            last = course.epoch == self.training.epochs
             if validation is None:
-                fitted.best_epoch, fitted.state = epoch, self.method.state() if epoch == self.training.epochs else {}
+                fitted.best_epoch, fitted.state = course.epoch, self.method.state() if last else {}
             else:
-                outcome = self._validate(validation, epoch, mean, fitted)
-                rank = self._rank(outcome)
-                if outcome.selectable and (fitted.best_epoch is None or rank > best):
-                    best, fitted.best_epoch, fitted.state = rank, epoch, self.method.state()
-            pace.resume()
+                self._choose(course, self._validate(validation, course.epoch, mean, fitted))
+            course.next_epoch()
         if fitted.best_epoch is None:
             raise ValueError(f"{type(self.method).__name__} lets no epoch's state be chosen; allow at least the last")
         self.method.load_state(fitted.state)
-        fitted.items_per_second, fitted.tokens_per_second = pace.speeds()
+        fitted.items_per_second, fitted.tokens_per_second = course.pace.speeds()
         return fitted
 
     def samples(self, train: Examples) -> Samples:
         """Return the training rows as methods see them whose choice needs data."""
         return _TrainingSamples(self, train)
 
-    def _step(self, optimizer: torch.optim.Optimizer, train: Examples, rows: NDArray[np.int64]) -> Tensor:
-        """Take one optimiser step over ``rows``; return the mean loss, not yet waited for."""
-        total = torch.zeros((), device=self.evaluator.device)
-        whole = self.protocol.weight(train, rows.tolist())
-        for part in np.array_split(rows, min(self.training.accumulation, len(rows))):
-            loss = self.loss(self.collate(train, part)) * (self.protocol.weight(train, part.tolist()) / whole)
-            total += loss.detach()
-            loss.backward()  # type: ignore[no-untyped-call]
+    def _begin(self, num_rows: int) -> _Course:
+        """Return a training at its first step, or where its savepoint left it."""
+        total_steps = self.training.epochs * math.ceil(num_rows / self.training.batch_size)
+        saved = self.savepoints.load() if self.savepoints and self.method.resumable() else None
+        if saved is not None:
+            self.method.load_state({name: tensor.to(self.evaluator.device) for name, tensor in saved["method"].items()})
+        optimizer = _optimizer(self.method, self.training)
+        fitted = Fitted(state={}, parts=self.training.accumulation)
+        course = _Course(optimizer, _schedule(optimizer, self.training, total_steps), fitted, _Pace(total_steps))
+        if saved is None:
+            torch.manual_seed(self.streams.integer("dropout"))
+        else:
+            course.load(saved, self.evaluator.device)
+        return course
+
+    def _epoch(self, course: _Course, train: Examples) -> float:
+        """Train what is left of the course's epoch; return its mean loss."""
+        epoch, fitted, total, began = course.epoch, course.fitted, course.pace.total_steps, time.perf_counter()
+        if not course.losses:
+            exchanged = self.method.before_epoch(epoch)
+            if exchanged:
+                carry(course.optimizer, self.method.updated(), exchanged)
+        seen = self.protocol.for_epoch(train, self.streams, epoch)
+        batches = training_batches(train.lengths, self.training.batch_size, self.streams, epoch)
+        for rows in itertools.islice(batches, len(course.losses), None):
+            course.losses.append(self._step(course, seen, rows))
+            course.schedule.step()
+            fitted.steps += 1
+            self.method.after_step(fitted.steps)
+            course.pace.count(len(rows), int(train.lengths[rows].sum()))
+            if len(course.losses) % LOSS_CHECK == 0:
+                self._check(course.losses[-LOSS_CHECK:], fitted.steps, total, epoch)
+            if self.savepoints and self.savepoints.due() and self.method.resumable():
+                spent, began = time.perf_counter() - began, time.perf_counter()
+                fitted.train_seconds += spent
+                self.savepoints.save({"method": self.method.state(), **course.state()})
+        fitted.train_seconds += time.perf_counter() - began
+        return self._check(course.losses, fitted.steps, total, epoch)
+
+    def _choose(self, course: _Course, outcome: EpochMetrics) -> None:
+        rank = self._rank(outcome)
+        if outcome.selectable and (course.fitted.best_epoch is None or rank > course.best):
+            course.best, course.fitted.best_epoch, course.fitted.state = rank, course.epoch, self.method.state()
+
+    def _step(self, course: _Course, train: Examples, rows: NDArray[np.int64]) -> Tensor:
+        """Take one optimiser step over ``rows``; return the mean loss, not yet waited for.
+
+        Where memory runs out the rows go through the model in twice as many parts, from then on.
+        """
+        optimizer, fitted = course.optimizer, course.fitted
+        while (total := self._backward(train, rows, fitted.parts)) is None:
+            fitted.parts = min(2 * fitted.parts, len(rows))
+            optimizer.zero_grad(set_to_none=True)
+            forget(self.model)
         extra = self.method.extra_loss()
         if extra is not None:
             extra.backward()  # type: ignore[no-untyped-call]
@@ -125,6 +165,21 @@ class Trainer:
             nn.utils.clip_grad_norm_(self.method.updated().values(), self.training.clip)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
+        return total
+
+    def _backward(self, train: Examples, rows: NDArray[np.int64], parts: int) -> Tensor | None:
+        """Add up the gradients of the mean loss of ``rows``; none if memory ran out and smaller parts may do."""
+        total = torch.zeros((), device=self.evaluator.device)
+        whole = self.protocol.weight(train, rows.tolist())
+        try:
+            for part in np.array_split(rows, min(parts, len(rows))):
+                loss = self.loss(self.collate(train, part)) * (self.protocol.weight(train, part.tolist()) / whole)
+                total += loss.detach()
+                loss.backward()  # type: ignore[no-untyped-call]
+        except (RuntimeError, MemoryError) as problem:
+            if exhausted(problem) and parts < len(rows):
+                return None  # the traceback holds the failed pass's tensors, and goes with this frame
+            raise
         return total
 
     def collate(self, train: Examples, rows: NDArray[np.int64]) -> Any:  # Any: batches are the protocol's own
@@ -187,6 +242,10 @@ class _TrainingSamples:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        found: T = self.trainer.remember(name, compute)
+        return found
+
     def batches(self, count: int, size: int = 1) -> Iterator[Any]:  # Any: batches are the protocol's own
         chosen = self.trainer.streams.permutation(len(self.rows), "calibrate")[:count]
         for start in range(0, len(chosen), size):
@@ -237,10 +296,57 @@ def carry(
                 state[key] = kept
 
 
+@dataclass
+class _Course:
+    """A training on its way: what changes from step to step beside the trained part."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    fitted: Fitted
+    pace: _Pace
+    best: tuple[float, float] = (-math.inf, -math.inf)
+    epoch: int = 1
+    losses: list[Tensor] = field(default_factory=list)
+    """Of this epoch's steps so far: their number is the place in the epoch's order."""
+
+    def next_epoch(self) -> None:
+        self.epoch, self.losses = self.epoch + 1, []
+        self.pace.resume()
+
+    def state(self) -> dict[str, Any]:  # Any: see runners.savepoint
+        """Return what a savepoint holds beside the trained part."""
+        validation = [epoch.model_dump(mode="json") for epoch in self.fitted.validation]
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "fitted": vars(self.fitted) | {"validation": validation},
+            "pace": vars(self.pace),
+            "best": self.best,
+            "epoch": self.epoch,
+            "losses": torch.stack(self.losses),
+            "random": random_states(),
+        }
+
+    def load(self, saved: Mapping[str, Any], device: torch.device) -> None:  # Any: as above
+        """Go on from a savepoint."""
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.schedule.load_state_dict(saved["schedule"])
+        fitted = dict(saved["fitted"])
+        fitted["validation"] = [EpochMetrics.model_validate(epoch) for epoch in fitted["validation"]]
+        fitted["state"] = {name: tensor.to(device) for name, tensor in fitted["state"].items()}
+        vars(self.fitted).update(fitted)
+        vars(self.pace).update(saved["pace"])
+        self.pace.resume()
+        self.best, self.epoch = tuple(saved["best"]), saved["epoch"]
+        self.losses = list(saved["losses"].to(device).unbind())
+        restore_random_states(saved["random"])
+
+
 class _Pace:
     """Speed of the steps after warm-up, with the time of validation left out."""
 
     def __init__(self, total_steps: int) -> None:
+        self.total_steps = total_steps
         self._skip = int(total_steps * WARM_SHARE)
         self._items = self._tokens = self._steps = 0
         self._seconds = 0.0

@@ -33,6 +33,7 @@ class Options:
     workers: int = 1
     keep: str = "final"
     max_minutes: float | None = None
+    checkpoint_minutes: float | None = None
 
 
 class WorkerProcess:
@@ -45,6 +46,8 @@ class WorkerProcess:
         command += ["--threads", str(threads), "--keep", options.keep]
         command += ["--suite", options.suite] if options.suite else []
         command += ["--mirror", str(options.mirror)] if options.mirror else []
+        minutes = options.checkpoint_minutes
+        command += ["--checkpoint-minutes", str(minutes)] if minutes else []
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
             command,

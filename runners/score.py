@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from harness.errors import MissingPrerequisite
 from harness.protocol import Examples, Predictions, Protocol
 from harness.record import TaskScore
 from harness.task import TaskCard
+from runners.memory import exhausted, forget
 from tasks.metrics.module import load
 
 EVALUATION_BATCH = 64
@@ -31,23 +32,46 @@ class Evaluator:
     tokenizer: Any  # Any: a transformers tokenizer or image processor
     device: torch.device
     dtype: torch.dtype
+    batch_size: int = EVALUATION_BATCH
+    _given: list[int] = field(default_factory=list)
+    """Rows of the batches given so far: none where a protocol forms its own."""
 
     @torch.no_grad()
     def predict(
         self, model: torch.nn.Module, protocol: Protocol, examples: Examples, validating: bool = False
     ) -> Predictions:
-        """Run ``model`` over ``examples`` in evaluation mode; its mode is put back afterwards, module by module."""
+        """Run ``model`` over ``examples`` in evaluation mode; its mode is put back afterwards, module by module.
+
+        Where memory runs out, everything is predicted anew in batches of half the rows.
+        """
         modes = {module: module.training for module in model.modules()}
         model.eval()
         try:
-            return (protocol.validate if validating else protocol.predict)(model, examples, self)
+            smaller, predicted = self, self._try(model, protocol, examples, validating)
+            while predicted is None:
+                smaller = replace(smaller, batch_size=max(smaller._given) // 2, _given=[])
+                forget(model)
+                predicted = smaller._try(model, protocol, examples, validating)
+            return predicted
         finally:
             for module, training in modes.items():
                 module.training = training
 
+    def _try(
+        self, model: torch.nn.Module, protocol: Protocol, examples: Examples, validating: bool
+    ) -> Predictions | None:
+        """Return the predictions; none if memory ran out and smaller batches may do."""
+        try:
+            return (protocol.validate if validating else protocol.predict)(model, examples, self)
+        except (RuntimeError, MemoryError) as problem:
+            if exhausted(problem) and max(self._given, default=1) > 1:
+                return None
+            raise
+
     def batches(self, protocol: Protocol, examples: Examples) -> Iterator[tuple[list[int], Any]]:
         """Yield the rows and the collated batch of each step, longest inputs first (Any: the protocol's own)."""
-        for rows in evaluation_batches(examples.lengths):
+        for rows in evaluation_batches(examples.lengths, self.batch_size):
+            self._given.append(len(rows))
             yield rows, protocol.collate(examples, rows, self.tokenizer, self.device)
 
     def autocast(self) -> torch.autocast:
@@ -55,11 +79,11 @@ class Evaluator:
         return autocast(self.device, self.dtype)
 
 
-def evaluation_batches(lengths: NDArray[np.int64]) -> Iterator[list[int]]:
+def evaluation_batches(lengths: NDArray[np.int64], size: int = EVALUATION_BATCH) -> Iterator[list[int]]:
     """Yield the rows of each batch, longest first, so that padding is least and memory peaks at once."""
     order = np.argsort(-lengths, kind="stable").tolist()
-    for start in range(0, len(order), EVALUATION_BATCH):
-        yield order[start : start + EVALUATION_BATCH]
+    for start in range(0, len(order), size):
+        yield order[start : start + size]
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> torch.autocast:

@@ -6,9 +6,9 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from harness.spec import Budget
 from harness.targets import resolve
 from runners.score import autocast
 
+T = TypeVar("T")
 Batch = dict[str, Tensor]
 STEPS, EPOCHS = 10, 2
 """What the plan of a specimen says of the training to come."""
@@ -98,6 +99,10 @@ class SpecimenSamples:
 
     def __len__(self) -> int:
         return len(self.specimen.batch["labels"])
+
+    def once(self, name: str, compute: Callable[[], T]) -> T:
+        """Return ``compute()``: nothing is kept between specimens."""
+        return compute()
 
     def batches(self, count: int, size: int = 1) -> Iterator[Batch]:
         """Yield the first ``count`` rows in order."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import torch
 
 from harness.backbone import Backbone, BackboneFiles, locate
 from harness.data import DataSource
@@ -14,17 +20,58 @@ from runners.prepare import frozen_dtype, max_length
 KEPT_BACKBONES = 2
 KEPT_BYTES = 4 << 30
 """Decoded images that are kept between runs; VTAB-1K's test splits together are some 30 GB at 224 x 224 pixels."""
+KEPT_RESULTS = 4 << 30
+"""Bytes of what methods computed of the data, such as Fisher information: one fp32 number per targeted scalar."""
+T = TypeVar("T")
+
+
+class Kept(NamedTuple):
+    """Something computed, and the seconds that it took."""
+
+    value: Any  # Any: what a method computed, or an untrained backbone's scores
+    seconds: float
+
+
+@dataclass
+class Memory:
+    """What one run may have of earlier runs with the same backbone, head, targets and rows."""
+
+    kept: dict[str, Kept]
+    scope: str
+    saved_seconds: float = 0.0
+    """What computing it anew would have cost this run."""
+
+    def __call__(self, name: str, compute: Callable[[], T]) -> T:
+        """Return ``compute()``, or what it gave before."""
+        key = f"{self.scope}/{name}"
+        if key in self.kept:
+            self.saved_seconds += self.kept[key].seconds
+            return self.kept[key].value  # type: ignore[no-any-return]  # as it came
+        began = time.perf_counter()
+        value = compute()
+        seconds, size = time.perf_counter() - began, num_bytes(value)
+        while self.kept and size + sum(num_bytes(one.value) for one in self.kept.values()) > KEPT_RESULTS:
+            del self.kept[next(iter(self.kept))]  # the oldest: runs of one task follow each other
+        self.kept[key] = Kept(value, seconds)
+        return value
+
+
+def num_bytes(value: object) -> int:
+    """Return the size of the tensors in a mapping."""
+    tensors = value.values() if isinstance(value, dict) else [value]
+    return sum(one.nbytes for one in tensors if isinstance(one, torch.Tensor))
 
 
 @dataclass
 class Warm:
-    """What a worker keeps between runs: loaded backbones (the last few) and encoded rows."""
+    """What a worker keeps between runs: loaded backbones (the last few), encoded rows, and what follows from both."""
 
     source: DataSource
     device: str
     backbones: dict[str, Backbone] = field(default_factory=dict)
     examples: dict[str, Examples] = field(default_factory=dict)
     files: dict[str, BackboneFiles] = field(default_factory=dict)
+    results: dict[str, Kept] = field(default_factory=dict)
 
     def locate(self, reference: str) -> BackboneFiles:
         """Return the backbone's files; their digest is taken once per worker."""
@@ -58,6 +105,12 @@ class Warm:
                 del self.examples[next(iter(self.examples))]  # the oldest: runs of one task follow each other
             self.examples[key] = encoded
         return self.examples[key]
+
+    def memory(self, spec: Spec) -> Memory:
+        """Return what methods may keep of the data between runs that differ in budget and training values alone."""
+        about = spec.model_dump(mode="json", exclude={"values", "budget", "score", "training"})
+        about |= {"max_length": spec.training.max_length, "dtype": spec.training.dtype}
+        return Memory(self.results, f"{self.locate(spec.backbone).digest}/{json.dumps(about, sort_keys=True)}")
 
     def _num_bytes(self) -> int:
         return sum(one.num_bytes for one in self.examples.values())

@@ -28,14 +28,22 @@ from harness.errors import Diverged, MissingPrerequisite, NotApplicable
 from harness.record import EXTRA_FOLDER, ITEMS_FILE, RECORD_FILE, Record, Status, write_once
 from harness.registry import check_packages
 from harness.spec import Spec
-from runners.attempt import Attempt, cards, discard_results, failure, now, open_attempt
+from runners.attempt import Attempt, attempts, cards, discard_results, failure, now, open_attempt
 from runners.log import Log
 
 HEALTHY: tuple[Status, ...] = ("diverged", "not_applicable", "out_of_memory")
 """Statuses besides ok after which the process can be trusted; what else a method did before it failed is not known."""
 
 
-def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, report: Any) -> tuple[Record, Path, bool]:
+def run_one(
+    spec: Spec,
+    out: Path,
+    warm: Any,
+    suite: str | None,
+    keep: str,
+    report: Any,
+    checkpoint_minutes: float | None = None,
+) -> tuple[Record, Path, bool]:
     """Execute one spec in a new attempt and write its record, whatever happens.
 
     Args:
@@ -46,6 +54,8 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
         suite: the suite that asked.
         keep: ``none``, ``final`` or ``all``.
         report: called with events (Any: see ``runners.fit.Report``).
+        checkpoint_minutes: time between savepoints, from which the next attempt goes on if this one is killed; none
+            writes none.
 
     Returns:
         The record, its attempt's folder, and whether the worker can go on.
@@ -55,14 +65,17 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
         OSError: if not even a record can be written.
     """
     from runners.execute import Outcome, execute
+    from runners.savepoint import Savepoints
 
     attempt = open_attempt(out, spec, suite)
     run = _Run(attempt, spec, suite, now(), warm.device)
     report({"type": "started", "run_id": spec.run_id, "attempt": attempt.number})
     outcome, error = Outcome(), None
+    earlier = tuple(one.folder for one in attempts(out, spec.run_id) if one.number < attempt.number)
+    savepoints = Savepoints(attempt.folder, checkpoint_minutes, earlier)
     with Log(attempt.folder) as log:
         try:
-            execute(spec, warm, outcome, keep, report)
+            execute(spec, warm, outcome, keep, report, savepoints)
         except BaseException as problem:  # the worker is where any exception becomes a record, a method's exit too
             error = problem
             if not isinstance(problem, NotApplicable):
@@ -73,6 +86,7 @@ def run_one(spec: Spec, out: Path, warm: Any, suite: str | None, keep: str, repo
         record = run.close(Outcome(digests=outcome.digests), problem)
     if isinstance(error, KeyboardInterrupt):
         raise error
+    savepoints.remove()
     # Data or weights that are missing are found before a method touches anything.
     harmless = record.status in HEALTHY or isinstance(error, MissingPrerequisite)
     healthy = outcome.reusable if record.status == "ok" else harmless
@@ -105,7 +119,9 @@ def main() -> NoReturn:
     report({"type": "ready"})
     while True:
         spec = Spec.model_validate_json(jobs.get())
-        record, folder, healthy = run_one(spec, Path(options.out), warm, options.suite, options.keep, report)
+        record, folder, healthy = run_one(
+            spec, Path(options.out), warm, options.suite, options.keep, report, options.checkpoint_minutes
+        )
         message = record.error.message if record.error else None
         report(
             {"type": "ended", "status": record.status, "folder": str(folder), "healthy": healthy, "message": message}
@@ -201,7 +217,7 @@ def _write_items(folder: Path, items: Any) -> str:  # Any: a pyarrow table; see 
 
 
 def _status(problem: BaseException | None) -> Status:
-    import torch
+    from runners.memory import exhausted
 
     if problem is None:
         return "ok"
@@ -211,7 +227,7 @@ def _status(problem: BaseException | None) -> Status:
         return "not_applicable"
     if isinstance(problem, KeyboardInterrupt):
         return "cancelled"
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem):
+    if exhausted(problem):
         return "out_of_memory"
     return "failed"
 
@@ -230,6 +246,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", default="final")
+    parser.add_argument("--checkpoint-minutes", type=float)
     return parser.parse_args()
 
 

@@ -11,13 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from rich.console import Console
+from safetensors.torch import load_file
 
 from harness import cli
 from harness.api import SuiteResult, build_board, plan_suite, run_suite
-from harness.record import LOG_FILE, RECORD_FILE, STARTED_FILE, Record, read_record
+from harness.record import LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, Record, read_record
 from harness.spec import Spec
-from runners.attempt import read_started
+from runners.attempt import attempts, read_started
+from runners.savepoint import SAVEPOINT_FILE
 from tests.end_to_end.watching import held, tried, unchanged, until
 from tests.runners.faulty import GATE, SECRET, contents, suite
 
@@ -119,3 +122,32 @@ def test_the_advice_for_what_is_not_ok_is_a_command_that_helps(battered: Battere
         f"try the failed runs again with: {command} --retry failed",
         f"try the lost runs again with: {command}",
     ]
+
+
+def test_a_long_run_whose_worker_is_killed_goes_on_to_the_same_weights(tmp_path: Path) -> None:
+    long = {"training": {"epochs": 8, "batch_size": 4, "max_length": 24, "lr": 1e-2}, "keep": "all"}
+    asked = suite([{"lora": {"rank": 2}}], checkpoint_minutes=1e-6, **long)
+    killed: list[int] = []
+
+    def observe(spec: Spec | None, event: Mapping[str, Any]) -> None:
+        assert spec is not None
+        if event["type"] == "step" and event["epoch"] == 3 and not killed:
+            attempt = attempts(tmp_path / "killed", spec.run_id)[0]
+            killed.append(read_started(attempt).owner.pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    run_suite(asked, out=tmp_path / "killed", workers=1, device="cpu", observe=lambda plan: observe)
+    run_suite(suite([{"lora": {"rank": 2}}], **long), out=tmp_path / "whole", workers=1, device="cpu")
+    (spec,) = [run.spec for run in plan_suite(asked, out=tmp_path / "whole").runs]
+    (whole,), (lost, rest) = tried(tmp_path / "whole", spec), tried(tmp_path / "killed", spec)
+    assert (lost.status, rest.status) == ("lost", "ok")
+    assert rest.notes[-1] == "continued from the savepoint of attempt 001"
+    assert rest.validation == whole.validation
+    assert rest.scores == whole.scores
+    kept, going_on = (
+        load_file(tmp_path / place / TRAINED_FILE)
+        for place in (f"whole/{spec.run_id}/001", f"killed/{spec.run_id}/002")
+    )
+    assert kept.keys() == going_on.keys()
+    assert all(torch.equal(kept[name], going_on[name]) for name in kept)
+    assert not list(tmp_path.rglob(SAVEPOINT_FILE))

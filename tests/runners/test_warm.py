@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from harness.splits import SealedSplit
 from runners import prepare
+from runners.execute import Outcome
 from runners.prepare import protocol_of
+from runners.warm import Kept, Memory, Warm
 from tests.runners.specs import TASK, fresh, generated_once, run, spec
 
 rows = generated_once
@@ -51,3 +54,48 @@ def test_encoded_rows_that_take_much_memory_are_dropped_oldest_first(monkeypatch
     warm.examples.clear()
     run(asked, warm)
     assert list(warm.examples) == names[1:], "train and validation fit, the test rows took the place of train"
+
+
+def test_what_a_method_computed_of_the_data_serves_every_budget_and_is_charged_to_each() -> None:
+    def fish(count: int, seed: int = 0, warm: Warm | None = None) -> Outcome:
+        return run(spec("fish", values={"count": count, "samples": 8}, seed=seed), warm)
+
+    warm = fresh()
+    first, second = fish(60, warm=warm), fish(200, warm=warm)
+    assert len(warm.results) == 1
+    assert second.seconds["calibrate"] > 0.5 * first.seconds["calibrate"]
+    assert any("earlier run" in note for note in second.notes)
+    alone = fish(200)
+    assert not any("earlier run" in note for note in alone.notes)
+    assert second.state is not None
+    assert alone.state is not None
+    assert all(torch.equal(second.state[name], alone.state[name]) for name in alone.state)
+    fish(60, seed=1, warm=warm)  # another head to begin with, and another sample
+    assert len(warm.results) == 2
+
+
+def test_an_untrained_backbone_without_a_head_is_scored_once_for_all_seeds() -> None:
+    values = {"train": "embedded/choice", "score": ("embedded/choice",), "protocol": "prompt"}
+    warm, found = fresh(), []
+    for seed in (0, 1):
+        found.append(run(spec("base", "tiny:llama", seed=seed, **values), warm))
+    assert len(warm.results) == 1
+    assert found[0].scores == found[1].scores
+    assert found[0].items is not None
+    assert found[0].items.equals(found[1].items)
+    assert found[1].seconds["score"] > 0.5 * found[0].seconds["score"]
+    alone = run(spec("base", "tiny:llama", seed=1, **values))
+    assert alone.scores == found[1].scores
+    run(spec("base", seed=0), warm)  # a head's start differs from seed to seed
+    assert len(warm.results) == 1
+
+
+def test_results_that_take_much_memory_are_dropped_oldest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    import runners.warm
+
+    monkeypatch.setattr(runners.warm, "KEPT_RESULTS", 100)
+    kept: dict[str, Kept] = {}
+    memory = Memory(kept, "here")
+    for name in ("a", "b", "c"):
+        memory(name, lambda: {"scores": torch.zeros(10)})
+    assert list(kept) == ["here/b", "here/c"]
