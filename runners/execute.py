@@ -22,7 +22,8 @@ from harness.record import Cost, Counts, Digests, EpochMetrics, TaskScore
 from harness.spec import Spec
 from harness.splits import Part, Splits, num_shared
 from runners.checkpoint import Facts, describe
-from runners.fit import Fitted, Report, Trainer
+from runners.course import Fitted
+from runners.fit import Report, Trainer
 from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
 from runners.savepoint import Savepoints

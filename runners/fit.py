@@ -6,7 +6,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -21,36 +21,18 @@ from harness.protocol import Examples, Protocol
 from harness.random import Streams
 from harness.record import EpochMetrics
 from harness.spec import Training
+from runners.course import Course, Fitted, Pace, carry, optimizer_of, schedule_of
 from runners.memory import exhausted, forget
-from runners.savepoint import Savepoints, random_states, restore_random_states
+from runners.savepoint import Savepoints
 from runners.score import Evaluator, measure
 
 SORTED_BATCHES = 50
 """Batches are filled with rows of like length within this many batches of the shuffled order."""
 LOSS_CHECK = 8
 """Steps between looks at the loss; each look waits for a GPU to catch up."""
-WARM_SHARE = 0.1
-"""Share of the steps left out of the measured speed."""
 
 Report = Callable[[Mapping[str, Any]], None]  # Any: events are JSON
 T = TypeVar("T")
-
-
-@dataclass
-class Fitted:
-    """What training gave."""
-
-    state: dict[str, Tensor]
-    """The best selectable state: the trained part only, head included."""
-    best_epoch: int | None = None
-    validation: list[EpochMetrics] = field(default_factory=list)
-    steps: int = 0
-    train_seconds: float = 0.0
-    validate_seconds: float = 0.0
-    items_per_second: float | None = None
-    tokens_per_second: float | None = None
-    parts: int = 1
-    """Equal parts that a batch went through the model in at the end: more than asked for where memory ran out."""
 
 
 def _compute(name: str, compute: Callable[[], T]) -> T:
@@ -103,22 +85,22 @@ class Trainer:
         """Return the training rows as methods see them whose choice needs data."""
         return _TrainingSamples(self, train)
 
-    def _begin(self, num_rows: int) -> _Course:
+    def _begin(self, num_rows: int) -> Course:
         """Return a training at its first step, or where its savepoint left it."""
         total_steps = self.training.epochs * math.ceil(num_rows / self.training.batch_size)
         saved = self.savepoints.load() if self.savepoints and self.method.resumable() else None
         if saved is not None:
             self.method.load_state({name: tensor.to(self.evaluator.device) for name, tensor in saved["method"].items()})
-        optimizer = _optimizer(self.method, self.training)
+        optimizer = optimizer_of(self.method, self.training)
         fitted = Fitted(state={}, parts=self.training.accumulation)
-        course = _Course(optimizer, _schedule(optimizer, self.training, total_steps), fitted, _Pace(total_steps))
+        course = Course(optimizer, schedule_of(optimizer, self.training, total_steps), fitted, Pace(total_steps))
         if saved is None:
             torch.manual_seed(self.streams.integer("dropout"))
         else:
             course.load(saved, self.evaluator.device)
         return course
 
-    def _epoch(self, course: _Course, train: Examples) -> float:
+    def _epoch(self, course: Course, train: Examples) -> float:
         """Train what is left of the course's epoch; return its mean loss."""
         epoch, fitted, total, began = course.epoch, course.fitted, course.pace.total_steps, time.perf_counter()
         if not course.losses:
@@ -142,12 +124,12 @@ class Trainer:
         fitted.train_seconds += time.perf_counter() - began
         return self._check(course.losses, fitted.steps, total, epoch)
 
-    def _choose(self, course: _Course, outcome: EpochMetrics) -> None:
+    def _choose(self, course: Course, outcome: EpochMetrics) -> None:
         rank = self._rank(outcome)
         if outcome.selectable and (course.fitted.best_epoch is None or rank > course.best):
             course.best, course.fitted.best_epoch, course.fitted.state = rank, course.epoch, self.method.state()
 
-    def _step(self, course: _Course, train: Examples, rows: NDArray[np.int64]) -> Tensor:
+    def _step(self, course: Course, train: Examples, rows: NDArray[np.int64]) -> Tensor:
         """Take one optimiser step over ``rows``; return the mean loss, not yet waited for.
 
         Where memory runs out the rows go through the model in twice as many parts, from then on.
@@ -272,123 +254,3 @@ def training_batches(
         batches += [rows[at : at + batch_size] for at in range(0, len(rows), batch_size)]
     for index in streams.permutation(len(batches), "order", f"batches/{epoch}"):
         yield batches[index]
-
-
-def carry(
-    optimizer: torch.optim.Optimizer, updated: Mapping[str, nn.Parameter], exchanged: Mapping[str, Tensor]
-) -> None:
-    """Carry the optimiser's state along where trained scalars were exchanged; new ones have zero moments.
-
-    They are at their tensor's step count, as in a dense optimiser whose gradient was masked before: AdamW no longer
-    corrects for the short memory, so their first steps are some times longer than those of a fresh optimiser.
-
-    Args:
-        optimizer: what trains the parameters.
-        updated: the trained parameters by name, in their new shapes.
-        exchanged: name to each scalar's flat position before, -1 for a new one (see ``Method.before_epoch``).
-    """
-    for name, before in exchanged.items():
-        state = optimizer.state[updated[name]]
-        for key, tensor in state.items():
-            if isinstance(tensor, Tensor) and tensor.dim():  # a step count has no dimension and counts on
-                kept = tensor.new_zeros(before.shape)
-                kept[before >= 0] = tensor.reshape(-1)[before[before >= 0]]
-                state[key] = kept
-
-
-@dataclass
-class _Course:
-    """A training on its way: what changes from step to step beside the trained part."""
-
-    optimizer: torch.optim.Optimizer
-    schedule: torch.optim.lr_scheduler.LRScheduler
-    fitted: Fitted
-    pace: _Pace
-    best: tuple[float, float] = (-math.inf, -math.inf)
-    epoch: int = 1
-    losses: list[Tensor] = field(default_factory=list)
-    """Of this epoch's steps so far: their number is the place in the epoch's order."""
-
-    def next_epoch(self) -> None:
-        self.epoch, self.losses = self.epoch + 1, []
-        self.pace.resume()
-
-    def state(self) -> dict[str, Any]:  # Any: see runners.savepoint
-        """Return what a savepoint holds beside the trained part."""
-        validation = [epoch.model_dump(mode="json") for epoch in self.fitted.validation]
-        return {
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "fitted": vars(self.fitted) | {"validation": validation},
-            "pace": vars(self.pace),
-            "best": self.best,
-            "epoch": self.epoch,
-            "losses": torch.stack(self.losses),
-            "random": random_states(),
-        }
-
-    def load(self, saved: Mapping[str, Any], device: torch.device) -> None:  # Any: as above
-        """Go on from a savepoint."""
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.schedule.load_state_dict(saved["schedule"])
-        fitted = dict(saved["fitted"])
-        fitted["validation"] = [EpochMetrics.model_validate(epoch) for epoch in fitted["validation"]]
-        fitted["state"] = {name: tensor.to(device) for name, tensor in fitted["state"].items()}
-        vars(self.fitted).update(fitted)
-        vars(self.pace).update(saved["pace"])
-        self.pace.resume()
-        self.best, self.epoch = tuple(saved["best"]), saved["epoch"]
-        self.losses = list(saved["losses"].to(device).unbind())
-        restore_random_states(saved["random"])
-
-
-class _Pace:
-    """Speed of the steps after warm-up, with the time of validation left out."""
-
-    def __init__(self, total_steps: int) -> None:
-        self.total_steps = total_steps
-        self._skip = int(total_steps * WARM_SHARE)
-        self._items = self._tokens = self._steps = 0
-        self._seconds = 0.0
-        self._last = time.perf_counter()
-
-    def resume(self) -> None:
-        self._last = time.perf_counter()
-
-    def count(self, items: int, tokens: int) -> None:
-        now = time.perf_counter()
-        self._steps += 1
-        if self._steps > self._skip:
-            self._items, self._tokens, self._seconds = (
-                self._items + items,
-                self._tokens + tokens,
-                self._seconds + now - self._last,
-            )
-        self._last = now
-
-    def speeds(self) -> tuple[float | None, float | None]:
-        if not self._seconds:
-            return None, None
-        return self._items / self._seconds, self._tokens / self._seconds
-
-
-def _optimizer(method: Method, training: Training) -> torch.optim.Optimizer:
-    groups = method.parameter_groups()
-    if training.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=training.lr, momentum=0.9, weight_decay=training.weight_decay)
-    # One fused kernel: a quarter of the time of the other forms for full fine-tuning on a CPU (DECISIONS.md).
-    return torch.optim.AdamW(groups, lr=training.lr, weight_decay=training.weight_decay, fused=True)
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, training: Training, total_steps: int
-) -> torch.optim.lr_scheduler.LRScheduler:
-    from transformers import get_scheduler
-
-    # The rate of the first warm-up step is 0; a run of one step would train nothing.
-    warmup = min(math.ceil(training.warmup * total_steps), total_steps - 1)
-    name = "constant_with_warmup" if training.schedule == "constant" else training.schedule
-    schedule: torch.optim.lr_scheduler.LRScheduler = get_scheduler(
-        name, optimizer, num_warmup_steps=warmup, num_training_steps=total_steps
-    )
-    return schedule

@@ -13,7 +13,7 @@ from torch.nn import functional
 from harness.errors import Diverged, NotApplicable
 from harness.random import Streams
 from methods.fish import Fish, FishConfig
-from runners.fit import carry
+from runners.course import carry
 from runners.specimen import Specimen, SpecimenSamples, start
 from tests.methods.attaching import attach, backbone, planned
 

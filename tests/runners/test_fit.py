@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from harness.errors import Diverged
 from harness.random import Streams
 from harness.record import EpochMetrics
-from harness.spec import Training
 from methods.full import Full
 from runners import fit as fit_module
-from runners.fit import Fitted, Trainer, _schedule, carry, training_batches
+from runners.course import Fitted
+from runners.fit import Trainer, training_batches
 from tests.methods.attaching import Attached
 from tests.runners.toy import CARD, examples, started, trainer
 
@@ -211,57 +211,12 @@ def test_one_step_of_sgd_is_the_gradient_by_hand_clipped_to_the_norm() -> None:
         torch.testing.assert_close(fitted.state[name], before[name] - 0.1 * gradient / 2, rtol=1e-4, atol=1e-7)
 
 
-def rates(steps: int, **training: Any) -> list[float]:
-    parameter = nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([parameter], lr=1.0)
-    schedule = _schedule(optimizer, Training.model_validate(training), steps)
-    found = []
-    for _ in range(steps):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return found
-
-
-def test_schedules_warm_up_and_fall_as_named() -> None:
-    assert rates(6, schedule="constant", warmup=0.0) == [1.0] * 6
-    assert rates(5, schedule="constant", warmup=0.4) == [0.0, 0.5, 1.0, 1.0, 1.0]
-    assert rates(6, schedule="linear", warmup=0.3) == pytest.approx([0, 0.5, 1, 0.75, 0.5, 0.25])
-    assert rates(4, schedule="cosine", warmup=0.0) == pytest.approx(
-        [1, 0.5 + 0.5 * math.cos(math.pi / 4), 0.5, 0.5 - 0.5 * math.cos(math.pi / 4)]
-    )
-
-
-@given(steps=st.integers(1, 50), warmup=st.floats(0, 0.999), schedule=st.sampled_from(["constant", "linear", "cosine"]))
-def test_some_step_has_a_rate_however_short_the_run(steps: int, warmup: float, schedule: str) -> None:
-    assert max(rates(steps, schedule=schedule, warmup=warmup)) > 0
-
-
-def test_carried_moments_follow_their_scalars_and_new_ones_start_at_zero() -> None:
-    parameter, other = nn.Parameter(torch.zeros(4)), nn.Parameter(torch.zeros(2))
-    optimizer = torch.optim.AdamW([parameter, other], lr=0.1)
-    for gradient in (torch.tensor([1.0, 2.0, 3.0, 4.0]), torch.tensor([1.0, 0.0, 0.0, -1.0])):
-        parameter.grad, other.grad = gradient, torch.ones(2)
-        optimizer.step()
-    before = {key: tensor.clone() for key, tensor in optimizer.state[parameter].items()}
-    kept = {key: tensor.clone() for key, tensor in optimizer.state[other].items()}
-    parameter.data = torch.zeros(3)
-    carry(optimizer, {"values": parameter, "other": other}, {"values": torch.tensor([3, -1, 0])})
-    after = optimizer.state[parameter]
-    for key in ("exp_avg", "exp_avg_sq"):
-        assert after[key].tolist() == [before[key][3].item(), 0.0, before[key][0].item()]
-    assert after["step"].item() == before["step"].item() == 2
-    assert same(dict(optimizer.state[other]), kept)
-    parameter.grad = torch.ones(3)
-    optimizer.step()
-
-
 def test_a_mask_selected_anew_before_an_epoch_takes_its_optimiser_state_along(monkeypatch: pytest.MonkeyPatch) -> None:
     attached = started("fish", count=300, samples=16, reselect=True)
     method, job = attached.method, trainer(attached, epochs=3, lr=5e-2)
     method.calibrate(attached.model, job.samples(TRAIN))
     made: list[torch.optim.Optimizer] = []
-    make, choose, look = fit_module._optimizer, method.before_epoch, method.after_backward
+    make, choose, look = fit_module.optimizer_of, method.before_epoch, method.after_backward
 
     def optimizer_of(*arguments: Any) -> torch.optim.Optimizer:
         made.append(make(*arguments))
@@ -297,7 +252,7 @@ def test_a_mask_selected_anew_before_an_epoch_takes_its_optimiser_state_along(mo
         waiting.clear()
         look()
 
-    monkeypatch.setattr(fit_module, "_optimizer", optimizer_of)
+    monkeypatch.setattr(fit_module, "optimizer_of", optimizer_of)
     monkeypatch.setattr(method, "before_epoch", before_epoch)
     monkeypatch.setattr(method, "after_backward", after_backward)
     fitted = job.fit(TRAIN, VALIDATION)

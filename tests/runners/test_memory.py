@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from runners.fit import Fitted
+from runners.course import Fitted
 from runners.memory import exhausted, forget
 from tests.methods.attaching import Attached
 from tests.runners.toy import examples, started, trainer

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from runners.fit import Fitted, Trainer
+from runners.course import Fitted
+from runners.fit import Trainer
 from runners.savepoint import SAVEPOINT_FILE, Savepoints, read, write
 from tests.runners.toy import examples, started, trainer
 
