@@ -33,6 +33,8 @@ PREFIX = "yaml:"
 RESOLVES = {"prefix": "yaml:", "title": "your own task, from a YAML card (paretune new task NAME writes one)"}
 LM_EVAL_KEYS = ("task", "output_type", "doc_to_text")
 """Keys by which a file is known for one of lm-eval's."""
+TEXT_FIELDS = ("text", "text_pair", "question", "context", "source", "target")
+"""Fields of the protocols that are texts."""
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
 
 
@@ -155,10 +157,14 @@ class FileTask(Task):
         from pyarrow import csv, json, parquet
 
         path = self._file(split)
+        # A text of digits is a text: nothing in a CSV file tells it from a number.
+        texts = {column: pa.string() for field, column in self.card.columns.items() if field in TEXT_FIELDS}
+        kinds = csv.ConvertOptions(column_types=texts)
+        tabs = csv.ParseOptions(delimiter="\t")
         readers: dict[str, Any] = {  # Any: pyarrow has no stubs
             ".parquet": parquet.read_table,
-            ".csv": csv.read_csv,
-            ".tsv": lambda file: csv.read_csv(file, parse_options=csv.ParseOptions(delimiter="\t")),
+            ".csv": lambda file: csv.read_csv(file, convert_options=kinds),
+            ".tsv": lambda file: csv.read_csv(file, parse_options=tabs, convert_options=kinds),
         }
         try:
             table: pa.Table = readers.get(path.suffix, json.read_json)(path)

@@ -72,6 +72,12 @@ def test_rows_and_digest_are_those_of_the_files(card: Path) -> None:
     assert source.digest(task, "evaluation") != before
 
 
+def test_a_text_of_digits_is_a_text_in_a_file_that_has_no_types(card: Path) -> None:
+    (card.parent / "train.csv").write_text("word,begins\n7,0\n08,1\n")
+    table = DataSource().read(registry.load_task("yaml:mine.yaml"), "train").table
+    assert table.to_pydict() == {"word": ["7", "08"], "begins": [0, 1]}
+
+
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
