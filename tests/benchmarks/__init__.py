@@ -1,0 +1,1 @@
+"""Measurements by hand: scripts that print tables, which no test waits for."""
