@@ -4,8 +4,8 @@ All methods of a group live in one process, each on weights of its own, and take
 that a machine that is slow for a while is slow for all. A ratio is the median over rounds of the ratio within a round,
 with a distribution-free interval. Three rows are always there: ``limit`` forms activation gradients only, through the
 whole depth; ``dense_weight_gradient`` also forms the plain gradients of all targeted weights and drops them; and LoRA
-of rank 8. What a step is stands in ``runners.bench_row``, how memory is measured in ``runners.footprint``, and the
-figures and how they are shown in ``runners.timing``.
+of rank 8. What a step is stands in ``runners.bench_row``, how memory is measured in ``runners.footprint``, what the
+machine's own products allow in ``runners.peak``, and the figures and how they are shown in ``runners.timing``.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from harness.suite import parse_budget
 from runners import specimen
 from runners.bench_row import DENSE, LIMIT, Row, Setting, Step, begin, conditions
 from runners.footprint import MeasuringFailed, measure
+from runners.peak import product_speed, step_operations
 from runners.timing import Timing, ratio
 
 LORA = "lora"
@@ -226,25 +227,28 @@ class _Timer:
                 continue
             self._wait()
             started.append(_Started(row, attached, step, self.clock() - begun))
-        seconds = self._take(started)
+        operations = [step_operations(one.step) for one in started]
+        seconds, speeds = self._take(started)
         columns = {one.row: seconds[:, column] for column, one in enumerate(started)}
         limit, dense, lora = (columns.get(row) for row in always)
-        for one in started:
+        for one, count in zip(started, operations, strict=True):
             own = columns[one.row]
             timings[one.row] = replace(
                 _untimed(one.row),
                 trained=sum(parameter.numel() for parameter in one.specimen.method.trained().values()),
                 start_seconds=one.start_seconds,
                 step_seconds=float(np.median(own)),
+                share_of_products=float(np.median(count / own / speeds)),
                 ratio_to_limit=None if limit is None else ratio(own, limit),
                 ratio_to_dense=None if dense is None else ratio(own, dense),
                 ratio_to_lora=None if lora is None else ratio(own, lora),
             )
         return {row: timings[row] for row in (*always, *others)}
 
-    def _take(self, started: Sequence[_Started]) -> NDArray[np.float64]:
-        """Return the seconds of every timed step, (rounds, rows)."""
+    def _take(self, started: Sequence[_Started]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the seconds of every timed step, (rounds, rows), and the speed of plain products, (rounds,)."""
         seconds = np.empty((self.warmup + self.rounds, len(started)))
+        speeds = np.empty(len(seconds))
         for number, round_ in enumerate(seconds):
             # In another order every round: what a step finds in caches is not always the same neighbour's.
             for column in Streams(0).permutation(len(started), "order", f"round/{number}"):
@@ -253,8 +257,9 @@ class _Timer:
                 started[column].step()
                 self._wait()
                 round_[column] = self.clock() - begun
+            speeds[number] = product_speed(self.setting.device, self.setting.half, self.clock)
             self.report(f"round {number + 1} of {len(seconds)}: {round_.sum():.1f} s")
-        return seconds[self.warmup :]
+        return seconds[self.warmup :], speeds[self.warmup :]
 
     def _wait(self) -> None:
         """Wait until the device has done what it was given."""

@@ -40,7 +40,7 @@ class Setting(Values):
 
     def load(self) -> Backbone:
         """Return the backbone; its frozen weights are bf16 on a GPU and fp32 elsewhere unless ``dtype`` says."""
-        return specimen.load(self.reference, torch.bfloat16 if self._half else torch.float32, self.device)
+        return specimen.load(self.reference, torch.bfloat16 if self.half else torch.float32, self.device)
 
     def facts(self) -> dict[str, JsonValue]:
         """Return what a reader of the figures has to know, with the type of the frozen weights that ``auto`` became."""
@@ -49,14 +49,15 @@ class Setting(Values):
             "batch": self.batch,
             "length": self.length,
             "device": self.device,
-            "dtype": "bfloat16" if self._half else "float32",
+            "dtype": "bfloat16" if self.half else "float32",
             "threads": self.threads,
             "optimizer": "adamw",
             "lr": LEARNING_RATE,
         }
 
     @property
-    def _half(self) -> bool:
+    def half(self) -> bool:
+        """Return whether the frozen weights are bf16."""
         return self.dtype == "bfloat16" or (self.dtype == "auto" and self.device.startswith("cuda"))
 
 

@@ -34,6 +34,8 @@ class Timing:
     """To attach, and to calibrate where the choice needs data; once, and in no step."""
     step_seconds: float | None = None
     """Median over rounds."""
+    share_of_products: float | None = None
+    """Speed of the step's matrix products over that of plain square ones, measured in the same rounds."""
     ratio_to_limit: Ratio | None = None
     ratio_to_dense: Ratio | None = None
     ratio_to_lora: Ratio | None = None
@@ -51,7 +53,8 @@ class Timing:
 
 
 RATIOS = ("ratio_to_limit", "ratio_to_dense", "ratio_to_lora")
-HEAD = ("method", "targets", "budget", "trained", "start s", "step s", "x limit", "95 %", "x dense", "x lora")
+HEAD = ("method", "targets", "budget", "trained", "start s", "step s", "of peak")
+COMPARED = ("x limit", "95 %", "x dense", "x lora")
 MEMORY = ("start MiB", "peak MiB")
 SHOWN = ("processor", "cores", "gpu", "torch", "python")
 """What a table says of the environment; JSON says all of it."""
@@ -98,7 +101,7 @@ def as_json(timings: Sequence[Timing], setting: Facts, environment: Facts) -> di
 def table(timings: Sequence[Timing], setting: Facts, environment: Facts) -> str:
     """Return the timings as text for a terminal: the setting, figures, then what could not be measured and why."""
     known = {name: environment[name] for name in SHOWN if environment.get(name) is not None}
-    lines = [[*HEAD, *MEMORY], *(_cells(timing) for timing in timings if timing.step_seconds is not None)]
+    lines = [[*HEAD, *COMPARED, *MEMORY], *(_cells(timing) for timing in timings if timing.step_seconds is not None)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = ["; ".join(", ".join(f"{name} {fact}" for name, fact in facts.items()) for facts in (setting, known))]
     text += ["  ".join(_aligned(line, widths)).rstrip() for line in lines]
@@ -133,6 +136,7 @@ def _cells(timing: Timing) -> list[str]:
         f"{timing.trained:,}",
         "-" if timing.start_seconds is None else f"{timing.start_seconds:.3f}",
         f"{timing.step_seconds:.3f}",
+        "-" if timing.share_of_products is None else f"{100 * timing.share_of_products:.0f} %",
         shown(limit),
         interval,
         shown(timing.ratio_to_dense),

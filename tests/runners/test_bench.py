@@ -15,6 +15,7 @@ from runners import specimen
 from runners.bench import ALWAYS, LORA, BadBench, bench, require_timed
 from runners.bench_row import DENSE, LIMIT, Row, Setting
 from runners.footprint import MeasuringFailed, Peaks
+from runners.peak import REPEATS
 from runners.timing import Ratio, Timing
 
 SMALL = "tiny:bert@64x2"
@@ -106,15 +107,15 @@ def test_a_bench_that_timed_nothing_it_was_asked_for_is_refused_with_the_reasons
 
 
 class _SlowingClock:
-    """Every step of a round takes as long, and every round ten times as long as the one before."""
+    """Every step of a round takes as long, and every round ten times as long as the one before; products like steps."""
 
     def __init__(self, rows: int) -> None:
-        self._now, self._calls, self._rows = 0.0, itertools.count(), rows
+        self._now, self._calls, self._rows, self._timed = 0.0, itertools.count(), rows, rows + REPEATS
 
     def __call__(self) -> float:
         call = next(self._calls) - 2 * self._rows  # the starts come first
         if call > 0 and call % 2:
-            self._now += 10.0 ** (call // (2 * self._rows))
+            self._now += 10.0 ** (call // (2 * self._timed))
         return self._now
 
 
@@ -122,6 +123,8 @@ def test_steps_are_taken_in_turn_so_that_a_slow_round_is_slow_for_all() -> None:
     found = small(methods=["head_only"], targets=("linear",), clock=_SlowingClock(rows=4), rounds=7, warmup=2)
     assert [timing.step_seconds for timing in found] == [10.0 ** (2 + 3)] * 4
     assert [timing.ratio_to_lora for timing in found] == [Ratio(1.0, (1.0, 1.0))] * 4
+    shares = [timing.share_of_products for timing in found]
+    assert all(share is not None and 0 < share < 1 for share in shares)  # a step as long as a larger product
 
 
 def test_rows_that_do_not_fit_together_are_timed_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ TIMED = Timing(
     trained=18_432,
     start_seconds=0.25,
     step_seconds=1.5,
+    share_of_products=0.617,
     ratio_to_limit=Ratio(1.25, (1.2, 1.3)),
     ratio_to_dense=Ratio(0.9, None),
     ratio_to_lora=Ratio(1.0, (1.0, 1.0)),
@@ -89,6 +90,6 @@ def test_the_table_shows_the_setting_then_figures_and_then_reasons() -> None:
     assert len(lines) == 4
     assert lines[0] == "backbone tiny:bert, batch 2, lr 0.0001; cores 4, torch 2.1"
     assert [lines[1].split("  ")[0], *lines[1].split()[-4:]] == ["method", "start", "MiB", "peak", "MiB"]
-    figures = ["0.250", "1.500", "1.25", "1.20-1.30", "0.90", "1.00", "0.5", "3.0"]
+    figures = ["0.250", "1.500", "62", "%", "1.25", "1.20-1.30", "0.90", "1.00", "0.5", "3.0"]
     assert lines[2].split() == ["lora", "linear", "-", "18,432", *figures]
     assert lines[3] == "random_mask on query_value at 50 %: largest is 16384"
