@@ -23,6 +23,7 @@ from harness.record import EpochMetrics
 from harness.spec import Training
 from runners.course import Course, Fitted, Pace, carry, optimizer_of, schedule_of
 from runners.memory import exhausted, forget
+from runners.ranks import Ranks
 from runners.savepoint import Savepoints
 from runners.score import Evaluator, measure
 
@@ -53,6 +54,7 @@ class Trainer:
     savepoints: Savepoints | None = None
     remember: Callable[[str, Callable[[], Any]], Any] = _compute
     """Computes what only the data, the backbone and the seed decide, or has it still from an earlier run."""
+    ranks: Ranks = Ranks()
 
     def fit(self, train: Examples, validation: Examples | None) -> Fitted:
         """Train, validate after each epoch, and leave the model in its best selectable state.
@@ -88,17 +90,22 @@ class Trainer:
     def _begin(self, num_rows: int) -> Course:
         """Return a training at its first step, or where its savepoint left it."""
         total_steps = self.training.epochs * math.ceil(num_rows / self.training.batch_size)
-        saved = self.savepoints.load() if self.savepoints and self.method.resumable() else None
+        saved = self.savepoints.load() if self.savepoints and self._can_go_on() else None
         if saved is not None:
             self.method.load_state({name: tensor.to(self.evaluator.device) for name, tensor in saved["method"].items()})
         optimizer = optimizer_of(self.method, self.training)
         fitted = Fitted(state={}, parts=self.training.accumulation)
         course = Course(optimizer, schedule_of(optimizer, self.training, total_steps), fitted, Pace(total_steps))
         if saved is None:
-            torch.manual_seed(self.streams.integer("dropout"))
+            own = f"rank/{self.ranks.index}" if self.ranks.index else ""
+            torch.manual_seed(self.streams.integer("dropout", own))
         else:
             course.load(saved, self.evaluator.device)
         return course
+
+    def _can_go_on(self) -> bool:
+        """Return whether a savepoint would hold all that later steps depend on; each rank's dropout is its own."""
+        return self.method.resumable() and self.ranks.count == 1
 
     def _epoch(self, course: Course, train: Examples) -> float:
         """Train what is left of the course's epoch; return its mean loss."""
@@ -117,7 +124,7 @@ class Trainer:
             course.pace.count(len(rows), int(train.lengths[rows].sum()))
             if len(course.losses) % LOSS_CHECK == 0:
                 self._check(course.losses[-LOSS_CHECK:], fitted.steps, total, epoch)
-            if self.savepoints and self.savepoints.due() and self.method.resumable():
+            if self.savepoints and self.savepoints.due() and self._can_go_on():
                 spent, began = time.perf_counter() - began, time.perf_counter()
                 fitted.train_seconds += spent
                 self.savepoints.save({"method": self.method.state(), **course.state()})
@@ -139,6 +146,8 @@ class Trainer:
             fitted.parts = min(2 * fitted.parts, len(rows))
             optimizer.zero_grad(set_to_none=True)
             forget(self.model)
+        self.ranks.add(total)
+        self.ranks.add_gradients(self.method.updated().values())
         extra = self.method.extra_loss()
         if extra is not None:
             extra.backward()  # type: ignore[no-untyped-call]
@@ -150,16 +159,16 @@ class Trainer:
         return total
 
     def _backward(self, train: Examples, rows: NDArray[np.int64], parts: int) -> Tensor | None:
-        """Add up the gradients of the mean loss of ``rows``; none if memory ran out and smaller parts may do."""
+        """Add up the gradients of the mean loss of this rank's ``rows``; none if memory ran out and less may do."""
         total = torch.zeros((), device=self.evaluator.device)
-        whole = self.protocol.weight(train, rows.tolist())
+        whole, mine = self.protocol.weight(train, rows.tolist()), self.ranks.share(rows)
         try:
-            for part in np.array_split(rows, min(parts, len(rows))):
+            for part in np.array_split(mine, min(parts, len(mine))) if len(mine) else ():
                 loss = self.loss(self.collate(train, part)) * (self.protocol.weight(train, part.tolist()) / whole)
                 total += loss.detach()
                 loss.backward()  # type: ignore[no-untyped-call]
         except (RuntimeError, MemoryError) as problem:
-            if exhausted(problem) and parts < len(rows):
+            if exhausted(problem) and parts < len(mine):
                 return None  # the traceback holds the failed pass's tensors, and goes with this frame
             raise
         return total
