@@ -20,6 +20,8 @@ from harness import scratch
 from harness.errors import MissingPrerequisite
 
 if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
     from harness.backbone import BackboneFiles
 
 Pixels = NDArray[np.uint8]
@@ -55,11 +57,16 @@ class ImageInput:
 
         Raises:
             OSError, and whatever else Pillow's decoders raise, for what is no picture.
+            ValueError: for one whose values have no known range, of 32 bits each.
         """
-        from PIL import Image
+        from PIL import Image, UnidentifiedImageError
 
-        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
-            pixels = np.asarray(image.convert("RGB"), dtype=np.uint8)
+        try:
+            opened = Image.open(io.BytesIO(content) if isinstance(content, bytes) else content)
+        except UnidentifiedImageError:  # its message names an address in memory, which no two runs share
+            raise UnidentifiedImageError("it is in no format of pictures that is known here") from None
+        with opened as image:
+            pixels = np.asarray(_in_8_bits(image).convert("RGB"), dtype=np.uint8)
         return self.fit(pixels) if pixels.size > 3 * self.height * self.width else pixels
 
     def normalise(self, pixels: Pixels) -> NDArray[np.float32]:
@@ -110,6 +117,22 @@ def load_input(files: BackboneFiles) -> ImageInput:
             f"it holds size, image_mean and image_std of the image processor that the backbone was trained with"
         ) from error
     return ImageInput(height, width, mean, std, scale)
+
+
+def _in_8_bits(image: PILImage) -> PILImage:
+    """Return a picture whose values are from 0 to 255; Pillow's own conversion would cut 16 bits off at 255."""
+    from PIL import Image
+
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PNG")  # older Pillows' PNG
+    if sixteen:
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8))  # 65,535 is 255 * 257
+    if image.mode in ("I", "F"):
+        raise ValueError(
+            f"its values have 32 bits (Pillow's mode {image.mode}), and which of them is white is not known; save it "
+            f"with 8 or 16 bits"
+        )
+    return image
 
 
 def _size(size: Any) -> tuple[int, int]:  # Any: JSON, in one of the forms that transformers has written over the years

@@ -12,10 +12,12 @@ import json
 import math
 import os
 import re
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from http.client import HTTPException
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import MissingPrerequisite, NotApplicable
 
@@ -28,6 +30,10 @@ MAX_TOKENS = 512
 """Tokens that a judge may write."""
 SECONDS = 120
 """How long an endpoint may take for one answer."""
+WAITS = (1.0, 5.0, 15.0)
+"""Seconds before an endpoint is asked again that refused, failed or took too long."""
+BUSY = frozenset({408, 425, 429})
+"""Statuses under 500 that pass: the same request may be answered later."""
 RATING = re.compile(r"\[\[\s*(\d+(?:\.\d+)?)\s*\]\]")
 
 
@@ -92,6 +98,35 @@ def rate(
     return shown, [{"rating": one.rating} for one in judged], notes
 
 
+def check(reference: str | None, model: str | None) -> None:
+    """Find out whether a judge could be asked, without asking it.
+
+    Raises:
+        UnknownName: for a reference of no known scheme.
+        MissingPrerequisite: for an endpoint or a model without the other, or weights that are not there.
+        NotApplicable: for a local model that does not write.
+    """
+    if reference is None:
+        if model is not None:
+            raise MissingPrerequisite(f"judge_model is {model} and there is no judge; name its endpoint as judge")
+        return
+    if _is_endpoint(reference):
+        if not model:
+            raise MissingPrerequisite(
+                f"the judge {reference} is an endpoint; name the model that it should ask as judge_model"
+            )
+        return
+    from harness.backbone import locate
+
+    files = locate(reference)
+    if files.kind != "decoder":
+        raise NotApplicable(f"the judge {reference} is no causal language model, but {files.kind}; it cannot write")
+
+
+def _is_endpoint(reference: str) -> bool:
+    return reference.startswith(("http://", "https://"))
+
+
 def judge(reference: str, model: str | None, answers: Sequence[Asked]) -> list[Judgement]:
     """Return what a judge says of each answer.
 
@@ -104,14 +139,13 @@ def judge(reference: str, model: str | None, answers: Sequence[Asked]) -> list[J
         NotApplicable: for a local model that does not write.
         MissingPrerequisite: for weights that are not there, or an endpoint that does not answer.
     """
-    say = _endpoint(reference, model) if reference.startswith(("http://", "https://")) else _local(reference)
+    check(reference, model)
+    say = _endpoint(reference, model) if _is_endpoint(reference) else _local(reference)
     said = [say(prompt(asked)) for asked in answers]
     return [Judgement(text, read_rating(text)) for text in said]
 
 
 def _endpoint(url: str, model: str | None) -> Callable[[str], str]:
-    if not model:
-        raise MissingPrerequisite(f"the judge {url} is an endpoint; name the model that it should ask as judge_model")
     headers = {"Content-Type": "application/json"}
     if os.environ.get(KEY):
         headers["Authorization"] = f"Bearer {os.environ[KEY]}"
@@ -125,17 +159,31 @@ def _endpoint(url: str, model: str | None) -> Callable[[str], str]:
         }
         request = urllib.request.Request(url, json.dumps(content).encode(), headers)
         try:
-            with urllib.request.urlopen(request, timeout=SECONDS) as response:
-                return str(json.load(response)["choices"][0]["message"]["content"])
-        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
+            return str(_answered(request)["choices"][0]["message"]["content"])
+        except (OSError, HTTPException, ValueError, KeyError, IndexError, TypeError) as error:
             raise MissingPrerequisite(
                 f"the judge {url} gave no answer ({type(error).__name__}: {error}); it must speak the "
                 f"chat-completions format, and its key is read from {KEY}"
             ) from error
 
     return say
+
+
+def _answered(request: urllib.request.Request) -> Any:  # Any: JSON
+    """Return what an endpoint says to a request, asked again after a while where the failure may pass."""
+    for wait in (*WAITS, None):
+        try:
+            with urllib.request.urlopen(request, timeout=SECONDS) as response:
+                return json.load(response)
+        except (OSError, HTTPException) as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
+                if error.code < 500 and error.code not in BUSY:
+                    raise
+            if wait is None:
+                raise
+        time.sleep(wait)
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _local(reference: str) -> Callable[[str], str]:
@@ -145,8 +193,6 @@ def _local(reference: str) -> Callable[[str], str]:
     from harness.backbone import load_model, load_tokenizer, locate
 
     files = locate(reference)
-    if files.kind != "decoder":
-        raise NotApplicable(f"the judge {reference} is no causal language model, but {files.kind}; it cannot write")
     model, _ = load_model(files, AutoModelForCausalLM)
     tokenizer = load_tokenizer(files)
     model.eval()

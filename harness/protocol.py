@@ -51,7 +51,7 @@ class Examples:
     references: Sequence[Any]
     """What each item's prediction is scored against (Any: as the task's metrics expect)."""
     truncated: int = 0
-    """Rows whose text was cut."""
+    """Items whose text was cut."""
     notes: tuple[str, ...] = ()
     """What else a reader of the record should know of the encoding."""
     extra: Mapping[str, Any] = field(default_factory=dict)

@@ -10,7 +10,7 @@ import datasets
 
 from harness import stock
 from harness.around import quiet, seeded, task_around, templates
-from harness.errors import MissingPrerequisite, NotApplicable
+from harness.errors import MissingPrerequisite, NotApplicable, UnknownName
 from harness.splits import Part
 
 LIMITS = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens", "max_length")
@@ -65,6 +65,7 @@ def ask(
     if not rows.num_rows:
         raise MissingPrerequisite(f"{part.title} has no rows; raise sizes or check the data")
     stock.check_code(reference)
+    _check_labels(part, reference, rows)
     with quiet(), seeded(), templates(reference):
         try:
             task, origins = task_around(part, reference, datasets.Dataset(rows), num_fewshot)
@@ -85,6 +86,18 @@ def ask(
             f"{part.task.card.name} asks for {' and '.join(sorted(kinds))} at once, which prompt cannot train on"
         )
     return Asked(str(task.OUTPUT_TYPE), items)
+
+
+def refuse_unknown_filter(asked: Asked, chosen: str | None) -> None:
+    """Refuse a filter that a task does not have: it is looked for when all is answered.
+
+    Raises:
+        UnknownName: offering those that it has.
+    """
+    for task in {id(item.task): item.task for item in asked.items}.values():
+        known = [one.name for one in task._filters]
+        if chosen is not None and chosen not in known:
+            raise UnknownName("filter", chosen, known, task.task_name)
 
 
 def answer_text(item: Item, ending: str) -> str:
@@ -110,6 +123,27 @@ def answer_text(item: Item, ending: str) -> str:
     if not answered.startswith(asked_for):
         raise MissingPrerequisite(f"{task.task_name}: the prompt {asked_for[-40:]!r} does not begin its answer")
     return answered[len(asked_for) :]
+
+
+def _check_labels(part: Part, reference: str, rows: Any) -> None:  # Any: an Arrow table, which has no stubs
+    """Refuse numbers of answers that are not listed, where the task's YAML tells; lm-eval only fails to look them up.
+
+    Raises:
+        MissingPrerequisite: naming row, label, and what is allowed.
+    """
+    config = stock.read(stock.locate(reference))
+    column, choices = config.get("doc_to_target"), config.get("doc_to_choice")
+    if type(column) is not str or column not in rows.column_names or not isinstance(choices, list):
+        return  # a template, a function or a text says what is right
+    if config.get("process_docs") is not None:
+        return  # what is in the column is another thing then
+    for row, label in enumerate(rows.column(column).to_pylist()):
+        if type(label) is int and not -1 <= label < len(choices):
+            raise MissingPrerequisite(
+                f"{part.title}: row {part.chosen()[row]} has the label {label} in column {column}; {reference} lists "
+                f"{len(choices)} answers, so 0 to {len(choices) - 1} are allowed ({', '.join(map(str, choices))}), "
+                f"and -1 for labels that are not public; mend the data, or doc_to_choice"
+            )
 
 
 def _items(task: Any, origins: list[int], chat: Callable[..., str] | None) -> Iterator[Item]:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 VALIDATION_SHARE, VALIDATION_LIMIT = 0.1, 1000
 SUBSAMPLED = {"train": 1000, "validation": 500, "test": 1000}
+ANSWERS = ("label", "answers", "target", "response")
+"""Fields that hold what a row is answered with."""
 Order = NDArray[np.int64]
 
 
@@ -300,9 +302,16 @@ def num_shared(first: Part, second: Part) -> int:
 def _inputs(part: Part) -> list[str]:
     fields = sorted(part.task.card.columns.items())
     # Answers are no inputs, and neither is what names a row or its group: each split counts anew.
-    names = [column for field, column in fields if field not in ("label", "answers") and not field.endswith("_id")]
+    names = [column for field, column in fields if field not in ANSWERS and not _is_name(field)]
+    if not fields:  # a card that leaves its rows to lm-eval's templates says nothing of what is asked: all of a row
+        names = [column for column in part.raw().table.column_names if not _is_name(column)]
     columns = [map(_bare, part.values(name)) for name in names]
     return list(map(repr, zip(*columns, strict=True))) if names else []
+
+
+def _is_name(column: str) -> bool:
+    """Return whether a field or column names rows or their groups."""
+    return column.lower() in ("id", "idx", "index", "guid") or column.lower().endswith(("_id", "_idx"))
 
 
 def _bare(value: Any) -> Any:  # Any: as the source has it

@@ -57,6 +57,8 @@ def average(cells: Mapping[str, Cell], of: Average) -> Interval | None:
     if len(bases) > 1:
         return Interval(mean, None, None, num_seeds, num_items, "its tasks were run on different numbers of seeds")
     variance = sum(part for part, _ in parts)
+    if not variance:  # which is no proof that another seed would give the same
+        return Interval(mean, None, None, num_seeds, num_items, "none of its tasks shows a spread")
     degrees = variance**2 / sum(part**2 / free for part, free in parts)
     half = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * variance**0.5
     return Interval(mean, mean - half, mean + half, num_seeds, num_items, bases.pop(), variance**0.5, degrees)

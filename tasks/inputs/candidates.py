@@ -25,7 +25,7 @@ from harness.errors import MissingPrerequisite
 from harness.protocol import Examples, Predictions
 from harness.splits import Part
 from harness.task import TaskCard
-from tasks.inputs.texts import Batch, Options, Texts, checked_labels, logits, padded
+from tasks.inputs.texts import Batch, Options, Texts, checked_labels, encoded, logits, padded
 
 PIECE = 64
 """Candidates that go through the model at once; of more, activations are not kept but computed again."""
@@ -59,12 +59,12 @@ class Candidates(Texts):
         right = None if part.split == "hidden" else self._right(part, offered)
         firsts = [text for text, row in zip(texts["text"], offered, strict=True) for _ in row]
         seconds = list(chain.from_iterable(self._seconds(part, texts.get("text_pair"), offered)))
-        encoded, cut = _encoded(firsts, seconds, tokenizer, max_length)
+        pairs, cut = encoded([firsts, seconds], tokenizer, max_length)
         inputs: list[dict[str, Any]] = []
         truncated, at = 0, 0
         for place, row in enumerate(offered):
             taken = range(at, at + len(row))
-            inputs.append({"candidates": [encoded[one] for one in taken]})
+            inputs.append({"candidates": [pairs[one] for one in taken]})
             if right is not None:
                 inputs[-1]["right"] = right[place]
             truncated += not cut.isdisjoint(taken)
@@ -183,21 +183,6 @@ class Candidates(Texts):
 def _texts(examples: Examples, places: Sequence[float]) -> list[str]:
     """Return the candidates at some places."""
     return [row[int(place)] for row, place in zip(examples.extra["candidates"], places, strict=True)]
-
-
-def _encoded(
-    firsts: list[str], seconds: list[str], tokenizer: Any, max_length: int
-) -> tuple[list[dict[str, list[int]]], set[int]]:
-    """Return encoded pairs, and the numbers of those that were cut."""
-    full = tokenizer(firsts, seconds, truncation=False, verbose=False)
-    encoded = [{key: full[key][place] for key in full} for place in range(len(firsts))]
-    long = [place for place, one in enumerate(encoded) if len(one["input_ids"]) > max_length]
-    if long:  # most fit, and need not be encoded a second time
-        pairs = [firsts[place] for place in long], [seconds[place] for place in long]
-        shorter = tokenizer(*pairs, truncation="longest_first", max_length=max_length)
-        for number, place in enumerate(long):
-            encoded[place] = {key: shorter[key][number] for key in shorter}
-    return encoded, set(long)
 
 
 def _shortened(piece: Batch) -> Batch:

@@ -71,10 +71,8 @@ class Texts:
         """Encode the rows of a part: token ids per row, and the labels as references."""
         labels = self.labels(part)
         texts = list(self.texts(part).values())
-        full = tokenizer(*texts, add_special_tokens=True, truncation=False, verbose=False)["input_ids"]
-        cut = tokenizer(*texts, truncation="longest_first", max_length=max_length)
-        inputs = [{key: cut[key][row] for key in cut} for row in range(len(full))]
-        return self.examples(part, inputs, labels, sum(len(ids) > max_length for ids in full))
+        inputs, cut = encoded(texts, tokenizer, max_length)
+        return self.examples(part, inputs, labels, len(cut))
 
     def texts(self, part: Part) -> dict[str, list[str]]:
         """Return the text of each row, and its second one where the card has it."""
@@ -182,6 +180,27 @@ def checked_labels(part: Part, low: float, high: float) -> NDArray[np.float64]:
             f"{part.title} has {wrong.size} labels outside {low} to {high}, such as {wrong[0]:g}{hidden}"
         )
     return labels
+
+
+def encoded(
+    texts: Sequence[Sequence[str]], tokenizer: Any, max_length: int
+) -> tuple[list[dict[str, list[int]]], set[int]]:
+    """Return encoded texts or pairs, and the numbers of those that were cut, the longer text first.
+
+    Args:
+        texts: all first texts, and all second ones where there are any.
+        tokenizer: of transformers (Any: see ``Backbone``).
+        max_length: tokens of a text or pair, special ones included.
+    """
+    full = tokenizer(*texts, truncation=False, verbose=False)
+    inputs = [{key: full[key][place] for key in full} for place in range(len(texts[0]))]
+    long = [place for place, one in enumerate(inputs) if len(one["input_ids"]) > max_length]
+    if long:  # most fit, and need not be encoded a second time
+        chosen = [[column[place] for place in long] for column in texts]
+        shorter = tokenizer(*chosen, truncation="longest_first", max_length=max_length)
+        for number, place in enumerate(long):
+            inputs[place] = {key: shorter[key][number] for key in shorter}
+    return inputs, set(long)
 
 
 def padded(inputs: Sequence[dict[str, list[int]]], tokenizer: Any) -> Batch:

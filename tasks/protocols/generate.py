@@ -17,7 +17,7 @@ Text is written by beam search: the largest sum of log-probabilities divided by 
 comes twice in what is written; the source does not count, as in LoRA's decoder: its words are there to be copied.
 
 Cut: a source keeps its last ``max_length - max_new_tokens - 1`` tokens, in training and scoring alike, and a target has
-what is left of ``max_length``, never less than ``max_new_tokens``; inputs that lost something are counted.
+what is left of ``max_length``, never less than ``max_new_tokens``; items that lost something are counted.
 """
 
 from __future__ import annotations
@@ -132,13 +132,14 @@ class Generate(protocol.Protocol):
             for lines in (part.fields(source=str)["source"], flat)
         )
         separator = tokenizer.eos_token_id if tokenizer.bos_token_id is None else tokenizer.bos_token_id
-        inputs, items, cut, following = list[_Pair](), dict[str, _Item](), 0, iter(targets)
+        inputs, items, cut, following = list[_Pair](), dict[str, _Item](), set[str](), iter(targets)
         for name, cluster, row, source in zip(part.item_ids(), part.cluster_ids(), texts, sources, strict=True):
             prompt = (*source[-room:], separator)
             for text in row:
                 items.setdefault(cluster, _Item(name, prompt, [])).references.append(text)
                 whole = (*prompt, *next(following), tokenizer.eos_token_id)
-                cut += len(source) > room or len(whole) > max_length
+                if len(source) > room or len(whole) > max_length:
+                    cut.add(cluster)
                 inputs.append(_Pair(whole[:max_length], len(prompt)))
         ids, blank = tuple(item.name for item in items.values()), sum(not row for row in texts)
         return Examples(
@@ -147,7 +148,7 @@ class Generate(protocol.Protocol):
             ids,
             ids,  # an item is a whole cluster, whose own name may be the data set's text, which no record holds
             [item.references[: self.options.max_references] for item in items.values()],
-            cut,
+            len(cut),
             (f"{blank} of {len(texts)} rows of {part.title} have no text and were left out",) if blank else (),
             {"prompts": [item.prompt for item in items.values()]},
         )

@@ -21,7 +21,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -34,14 +34,17 @@ from harness.around import quiet
 from harness.backbone import Backbone, BackboneFiles, load_model, load_tokenizer
 from harness.encoding import Encoding, Row, encode
 from harness.errors import MissingPrerequisite, NotApplicable
-from harness.judge import rate
+from harness.judge import check, rate
 from harness.live import live, respond, respond_rightly
 from harness.protocol import Evaluation, Examples, Predictions
-from harness.requests import Asked, ask
+from harness.requests import Asked, ask, refuse_unknown_filter
 from harness.routing import route
 from harness.sequences import token_losses
 from harness.splits import Part
 from harness.verdicts import PER_TOKEN, RATED, Verdicts, predictions, read, references, shown
+
+if TYPE_CHECKING:
+    from harness.spec import Training
 
 
 class PromptOptions(protocol.Options):
@@ -101,6 +104,10 @@ class Prompt(protocol.Protocol):
         tokenizer = tiny.tokenizer(closed=False) if files.folder is None else load_tokenizer(files)
         return Backbone(files, model, head, tokenizer)
 
+    def check(self, training: Training) -> None:
+        """Refuse a judge that could not be asked: it is wanted when all training is done."""
+        check(self.options.judge, self.options.judge_model)
+
     def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:
         """Encode the requests of a part's rows (Any: a transformers tokenizer)."""
         options = self.options
@@ -110,6 +117,7 @@ class Prompt(protocol.Protocol):
         if self.options.loss == "candidates" and asked.kind != "multiple_choice":
             raise NotApplicable(f"{self.card.name} lists no answers ({asked.kind}); set options.loss to continuation")
         _refuse_unknown(part, asked)
+        refuse_unknown_filter(asked, options.filter)
         with quiet():
             encoded = encode(asked, tokenizer, max_length)
         rows = [row for one in encoded for row in one.rows]
@@ -161,10 +169,14 @@ class Prompt(protocol.Protocol):
             respond(scorer, asked, examples.extra["encoded"])
         said = self._read(examples)
         loss = self._mean_loss(asked, said)
+        unrated: tuple[str, ...] = ()
         if self.options.judge and self.card.metric.name == RATED:
-            kept, ratings, notes = rate(self.options.judge, self.options.judge_model, asked.items, said.texts)
-            return Predictions(ratings, loss, kept, notes)
-        return Predictions(predictions(self.card, said), loss, shown(asked, said))
+            try:
+                kept, ratings, notes = rate(self.options.judge, self.options.judge_model, asked.items, said.texts)
+                return Predictions(ratings, loss, kept, notes)
+            except MissingPrerequisite as error:  # the answers took a training to get, and can be rated later
+                unrated = (f"the answers of {self.card.name} are not rated: {error}",)
+        return Predictions(predictions(self.card, said), loss, shown(asked, said), unrated)
 
     def validate(self, model: nn.Module, examples: Examples, evaluation: Evaluation) -> Predictions:
         """Return the predictions, and always the loss."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -115,3 +116,22 @@ def test_a_saved_input_is_read_back_by_us_and_by_the_library(tmp_path: Path) -> 
     pixels = noise(40, 50)
     theirs = oracle(Image.fromarray(pixels), return_tensors="np")["pixel_values"]
     np.testing.assert_allclose(wanted.normalise(wanted.fit(pixels)[None]), theirs, rtol=0, atol=1e-6)
+
+
+def test_sixteen_bits_of_grey_become_the_eight_that_are_nearest() -> None:
+    values = np.linspace(0, 65_535, 32 * 32).round().astype(np.uint16).reshape(32, 32)
+    content = io.BytesIO()
+    Image.fromarray(values).save(content, "PNG")
+    pixels = TINY.decode(content.getvalue())
+    np.testing.assert_array_equal(pixels, np.repeat(np.rint(values / 257)[..., None], 3, axis=2))
+    assert pixels.min() == 0
+    assert pixels.max() == 255
+    assert len(np.unique(pixels)) == 256
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.float32])
+def test_values_whose_white_is_not_known_are_refused(kind: type) -> None:
+    content = io.BytesIO()
+    Image.fromarray(np.full((8, 8), 700, dtype=kind)).save(content, "TIFF")
+    with pytest.raises(ValueError, match="have 32 bits .* save it with 8 or 16 bits"):
+        TINY.decode(content.getvalue())

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from harness.errors import MissingPrerequisite, NotApplicable
-from harness.judge import KEY, Asked, judge, prompt, read_rating
+from harness import judge as rating
+from harness.errors import MissingPrerequisite, NotApplicable, UnknownName
+from harness.judge import KEY, Asked, check, judge, prompt, read_rating
 
 ONE = Asked("What is 1 + 1?", "It is 2.")
 
@@ -130,3 +131,43 @@ def test_an_answer_too_long_for_a_local_judge_is_not_rated_and_says_so() -> None
 def test_what_does_not_write_cannot_judge() -> None:
     with pytest.raises(NotApplicable, match="tiny:bert is no causal language model"):
         judge("tiny:bert", None, [ONE])
+
+
+@pytest.fixture
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ask again at once."""
+    monkeypatch.setattr(rating, "WAITS", (0.0, 0.0))
+
+
+def test_an_endpoint_that_is_busy_for_a_while_is_asked_again(server: Server, no_waits: None) -> None:
+    server.said = [(503, {}), (429, {}), reply("[[6]]")]
+    (said,) = judge(url(server), "rater-1", [ONE])
+    assert (said.rating, len(server.asked)) == (6.0, 3)
+    server.said = [(500, {})] * 3
+    with pytest.raises(MissingPrerequisite, match="HTTP Error 500"):
+        judge(url(server), "rater-1", [ONE])
+    assert len(server.asked) == 6
+
+
+def test_a_refusal_is_not_argued_with(server: Server, no_waits: None) -> None:
+    server.said = [(401, {}), reply("[[6]]")]
+    with pytest.raises(MissingPrerequisite, match="HTTP Error 401"):
+        judge(url(server), "rater-1", [ONE])
+    assert len(server.asked) == 1
+
+
+def test_a_judge_is_checked_without_being_asked(server: Server) -> None:
+    check(None, None)
+    check(url(server), "rater-1")
+    check("tiny:llama", None)
+    assert not server.asked
+    with pytest.raises(MissingPrerequisite, match="judge_model"):
+        check(url(server), None)
+    with pytest.raises(MissingPrerequisite, match="there is no judge"):
+        check(None, "rater-1")
+    with pytest.raises(MissingPrerequisite, match="is not a folder"):
+        check("path:/no/such/judge", None)
+    with pytest.raises(UnknownName, match="unknown backbone scheme 'ftp'"):
+        check("ftp://somewhere", None)
+    with pytest.raises(NotApplicable, match="tiny:bert is no causal language model"):
+        check("tiny:bert", None)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from harness.errors import MissingPrerequisite, NotApplicable
-from harness.requests import Asked, answer_text, ask
+from harness.errors import MissingPrerequisite, NotApplicable, UnknownName
+from harness.requests import Asked, answer_text, ask, refuse_unknown_filter
 from tests.tasks.lm_tasks import TASKS, write
 
 
@@ -83,3 +83,22 @@ def test_a_task_that_asks_in_two_ways_is_refused(tmp_path: Path, monkeypatch: py
     path.write_text(f"{text}class: !function code.Both\n")
     with pytest.raises((NotApplicable, MissingPrerequisite), match="generate_until and loglikelihood at once"):
         ask(card, f"path:{path}")
+
+
+@pytest.mark.parametrize("task", ["choice", "text"])
+def test_a_label_that_is_no_answers_number_is_named_with_its_row_and_what_is_allowed(task: str, tmp_path: Path) -> None:
+    change = {"doc_to_target": "colour", "doc_to_choice": ["red", "green"]}
+    message = (
+        r"row 2 has the label 2 in column colour; path:\S+ lists 2 answers, so 0 to 1 are allowed \(red, green\), and "
+        r"-1 for labels that are not public; mend the data, or doc_to_choice"
+    )
+    with pytest.raises(MissingPrerequisite, match=message):
+        asked(tmp_path, task, **change)
+
+
+def test_a_filter_that_a_task_has_is_known_before_anything_is_answered(tmp_path: Path) -> None:
+    found = asked(tmp_path, "text", filter_list=[{"name": "first", "filter": [{"function": "take_first"}]}])
+    for chosen in (None, "first"):
+        refuse_unknown_filter(found, chosen)
+    with pytest.raises(UnknownName, match="unknown filter 'frist' in toy_text; did you mean first"):
+        refuse_unknown_filter(found, "frist")

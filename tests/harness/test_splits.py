@@ -14,7 +14,7 @@ from harness.data import DataSource
 from harness.errors import MissingPrerequisite
 from harness.spec import POLICIES, Sizes
 from harness.splits import POLICIES as RULES
-from harness.splits import SealedSplit, Splits, num_shared, split, used
+from harness.splits import Part, SealedSplit, Splits, num_shared, split, used
 from harness.task import Split, Task, TaskCard
 
 FACTS: dict[str, Any] = {
@@ -242,3 +242,35 @@ def test_rows_that_stand_in_training_and_test_are_counted() -> None:
 
 def test_every_policy_of_a_spec_has_its_rule() -> None:
     assert tuple(RULES) == POLICIES
+
+
+class Given(Official):
+    """A task whose rows are given, split by split."""
+
+    def __init__(self, rows: dict[Split, dict[str, list[Any]]], columns: dict[str, str]) -> None:
+        super().__init__(columns=columns)
+        self.given = rows
+
+    def table(self, split: Split) -> pa.Table:
+        return pa.table(self.given[split])
+
+    def shared(self) -> int:
+        """Return how many evaluation rows stand in train."""
+        return num_shared(Part(self, "train", DataSource()), Part(self, "evaluation", DataSource()))
+
+
+def test_rows_of_a_card_without_columns_are_compared_as_a_whole_but_for_their_names() -> None:
+    rows: dict[Split, dict[str, list[Any]]] = {
+        "train": {"idx": [0, 1, 2], "q": ["a", "b", "c"], "answers": [["x"], ["y"], ["z"]]},
+        "evaluation": {"idx": [7, 8, 9], "q": ["a", "b", "d"], "answers": [["x"], ["other"], ["z"]]},
+    }
+    assert Given(rows, {}).shared() == 1
+
+
+@pytest.mark.parametrize("answer", ["target", "response"])
+def test_what_a_row_is_answered_with_does_not_tell_inputs_apart(answer: str) -> None:
+    rows: dict[Split, dict[str, list[Any]]] = {
+        "train": {"source": ["a", "b"], "said": ["one", "two"]},
+        "evaluation": {"source": ["a", "c"], "said": ["in other words", "two"]},
+    }
+    assert Given(rows, {"source": "source", answer: "said"}).shared() == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -95,3 +96,18 @@ def test_shipped_averages_name_known_tasks_once() -> None:
         assert set(tasks) <= registry.tasks().keys()
         names.append(str(facts["name"]))
     assert len(set(names)) == len(names)
+
+
+def test_tasks_without_any_spread_give_an_average_without_an_interval(tmp_path: Path, known: None) -> None:
+    write(tmp_path)
+    (section,) = tabulate(load_records([tmp_path]).runs, {}).sections
+    (mean,) = averages_of(section)
+    cells = section.rows[0].cells
+    flat = {
+        task: replace(cell, interval=cell.interval._replace(error=0.0)) for task, cell in cells.items() if cell.interval
+    }
+    found, usual = average(flat, mean), average(cells, mean)
+    assert found is not None
+    assert usual is not None
+    assert (found.estimate, found.low, found.high, found.error) == (usual.estimate, None, None, None)
+    assert found.basis == "none of its tasks shows a spread"

@@ -32,14 +32,7 @@ def _met(names: list[str]) -> list[Met]:
 
 
 GENERATED = _met([name for name in registry.tasks() if not registry.load_task(name).card.source.hub])
-FETCHED = _met(
-    [
-        name
-        for name in registry.tasks()
-        # Answers that a judge rates have no perfect one, and are longer than a tiny backbone reads: test_vicuna.py.
-        if registry.load_task(name).card.source.hub and registry.load_task(name).card.metric.name != "judge.rating"
-    ]
-)
+FETCHED = _met([name for name in registry.tasks() if registry.load_task(name).card.source.hub])
 
 
 def _check(met: Met) -> None:

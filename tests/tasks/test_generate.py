@@ -344,3 +344,9 @@ def test_a_validation_by_loss_goes_with_a_choice_by_loss_only() -> None:
         met(validation="loss").check(Training(select="metric", **lengths))
     with pytest.raises(MissingPrerequisite, match="9 tokens .* lower the option max_new_tokens of generate"):
         met().check(Training(max_length=9))
+
+
+def test_of_an_item_with_many_texts_that_lose_something_one_is_counted(tokenizer: Any) -> None:
+    rows = {"record": ["abcdefgh", "ab", "ab"], "text": [["x", "y", "z"], ["y" * 12, "y" * 11, "y"], ["x"]]}
+    examples = met().encode(part(rows), tokenizer, 12)
+    assert (len(examples), len(examples.item_ids), examples.truncated) == (7, 3, 2)

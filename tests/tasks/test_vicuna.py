@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import pytest
 
 from harness import judge, registry, tiny
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite
+from harness.errors import MissingPrerequisite, UnknownName
 from harness.protocol import meet
-from harness.spec import Spec
+from harness.spec import Spec, Training
 from harness.splits import Part
+from runners.check_task import check_task
 from runners.execute import Outcome, execute
 from runners.warm import Warm
 
@@ -128,6 +130,54 @@ def test_a_judge_sees_question_and_reference_and_its_ratings_are_the_score(
     first, second = lines(outcome.files[JUDGEMENTS])
     assert (first["question_id"], first["judgment"], first["score"]) == (7, "Fine. [[8]]", 8.0)
     assert second["score"] is None
+
+
+def test_a_judge_that_fails_costs_neither_training_nor_answers(
+    source: DataSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(judge, "WAITS", ())
+    with socket.socket() as taken:  # bound and not listening: connections are refused
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        outcome = scored(source, judge=url, judge_model="one")
+    assert outcome.scores[0].metrics == {"judge.rating": None}
+    assert list(outcome.files) == [ANSWERS]
+    assert all(answer["choices"][0]["turns"][0] for answer in lines(outcome.files[ANSWERS]))
+    (note,) = [note for note in outcome.notes if "are not rated" in note]
+    assert f"the judge {url} gave no answer" in note
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"judge": "https://rater.example/v1"}, "judge_model"),
+        ({"judge": "path:/no/such/judge"}, "is not a folder"),
+        ({"judge_model": "one"}, "there is no judge"),
+    ],
+)
+def test_a_judge_that_cannot_be_asked_is_refused_before_any_training(
+    source: DataSource, options: dict[str, str], message: str
+) -> None:
+    protocol = meet("prompt", registry.load_task("instruct/alpaca", "prompt").card, options)
+    with pytest.raises(MissingPrerequisite, match=message):
+        protocol.check(Training())
+    with pytest.raises(MissingPrerequisite, match=message):
+        scored(source, **options)
+
+
+def test_the_promises_that_a_judge_stands_behind_do_not_apply_without_one(source: DataSource) -> None:
+    found = {one.promise: one for one in check_task("vicuna/eval", source)}
+    assert {one.outcome for one in found.values()} == {"kept", "not_applicable"}
+    ceiling = found["perfect answers reach the ceiling"]
+    assert (ceiling.outcome, "a judge rates" in ceiling.detail) == ("not_applicable", True)
+    assert found["every row is encoded, every item has a name"].outcome == "kept"
+
+
+def test_a_filter_that_is_not_there_is_refused_before_any_training(source: DataSource) -> None:
+    rows = Part(registry.load_task("vicuna/eval", "prompt"), "evaluation", source)
+    protocol = meet("prompt", rows.task.card, {"filter": "nope", "max_gen_tokens": 8})
+    with pytest.raises(UnknownName, match="unknown filter 'nope' in vicuna; did you mean none"):
+        protocol.encode(rows, tiny.tokenizer(closed=False), 256)
 
 
 CHAT = "{% for one in messages %}<{{ one.role }}>{{ one.content }}{% endfor %}<me>"

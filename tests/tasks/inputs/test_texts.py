@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from harness import tiny
 from harness.backbone import load_tokenizer, locate
 from harness.splits import num_shared
+from tasks.inputs.texts import encoded
 from tests.tasks.rows import attached, met, part
 
 TOKENIZER = load_tokenizer(locate("tiny:bert"))
@@ -41,3 +43,21 @@ def test_labels_of_hidden_rows_are_not_read() -> None:
 def test_a_row_that_stands_in_both_splits_is_found_whatever_its_group_is_called() -> None:
     again = {**ROWS, "at": [{"question": 1}, {"question": 2}], "s": ["a", "c"]}
     assert num_shared(part(GROUPED, ROWS), part(GROUPED, again)) == 1
+
+
+def test_only_what_is_cut_is_encoded_twice() -> None:
+    class Counting:
+        """A tokenizer that counts the texts it is given."""
+
+        def __init__(self) -> None:
+            self.inner, self.num_texts = tiny.tokenizer(), 0
+
+        def __call__(self, *texts: list[str], **options: Any) -> Any:
+            self.num_texts += len(texts[0])
+            return self.inner(*texts, **options)
+
+    tokenizer, texts = Counting(), [["ab", "c" * 30, "d"], ["e", "f", "g" * 40]]
+    found, cut = encoded(texts, tokenizer, 16)
+    assert (tokenizer.num_texts, cut) == (5, {1, 2})
+    whole = tokenizer.inner(*texts, truncation="longest_first", max_length=16)
+    assert found == [{key: whole[key][row] for key in whole} for row in range(3)]
