@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from lm_eval.models.huggingface import HFLM  # type: ignore[import-untyped]
 from lm_eval.models.utils import normalize_gen_kwargs  # type: ignore[import-untyped]
@@ -18,6 +19,10 @@ Request = tuple[tuple[str, str] | None, list[int], list[int]]
 """lm-eval's form of one request: the texts, the tokens of the context, and those of the continuation."""
 
 
+OWN_BYTES, PLACE_BYTES = 48, 8
+"""Memory of a token: a Python number, its place in a list and its letters; and of its place in another sequence."""
+
+
 @dataclass(frozen=True)
 class Row:
     """What is trained on for one item."""
@@ -26,6 +31,15 @@ class Row:
     """All answers of a multiple choice; one sequence otherwise."""
     gold: tuple[int, ...]
     """Which of them are right."""
+
+
+class Tokens(NamedTuple):
+    """The tokens of one item's texts, from which all else follows."""
+
+    pairs: tuple[tuple[list[int], list[int]], ...]
+    """Context and continuation of each request, or window of a whole text; where a text is generated of the answer."""
+    is_cut: bool = False
+    """Whether the prompt of a text to be generated was cut."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,15 @@ class Encoded:
     rows: tuple[Row, ...]
     """What is trained on: one row, several windows of a long text, or none where no right answer is known."""
     is_cut: bool
+    tokens: Tokens
+    """What both are formed of."""
+
+    @property
+    def num_bytes(self) -> int:
+        """Return about how much memory the item takes: its texts, its tokens, and its sequences of them."""
+        own = {id(context): len(context) for context, _ in self.tokens.pairs}  # answers share the context's tokens
+        own |= {id(text): len(text) for _, text in self.tokens.pairs}
+        return OWN_BYTES * sum(own.values()) + PLACE_BYTES * sum(len(a) + len(b) for a, b in self.tokens.pairs)
 
 
 class Encoding(HFLM):  # type: ignore[misc]  # it has no stubs
@@ -53,6 +76,8 @@ class Encoding(HFLM):  # type: ignore[misc]  # it has no stubs
         self.batch_size_per_gpu = 1
         self._max_length = max_length
         self._seen: list[Request] = []
+        # The answers of a multiple choice have one context, which lm-eval encodes for each of them.
+        self.tok_encode = lru_cache(maxsize=2)(self.tok_encode)
 
     def _loglikelihood_tokens(self, requests: Any, **kwargs: Any) -> list[tuple[float, bool]]:  # Any: lm-eval's own
         self._seen += list(requests)
@@ -99,18 +124,30 @@ class Encoding(HFLM):  # type: ignore[misc]  # it has no stubs
         return list(self.tok_encode(continuation, add_special_tokens=False))
 
 
-def encode(asked: Asked, tokenizer: Any, max_length: int) -> tuple[Encoded, ...]:  # Any: a transformers tokenizer
+def encode(
+    asked: Asked,
+    tokenizer: Any,
+    max_length: int,
+    known: Many[Tokens] | None = None,
+) -> tuple[Encoded, ...]:
     """Return the tokens of every item.
+
+    Args:
+        asked: the items.
+        tokenizer: of transformers (Any: see ``Backbone``).
+        max_length: tokens that a model reads at once.
+        known: the tokens of each item where an earlier call found them out; null encodes the texts.
 
     Raises:
         MissingPrerequisite: for an answer that does not fit into ``max_length`` tokens, or that is empty.
     """
     encoding = Encoding(tokenizer, max_length)
-    form = {"generate_until": _generated, "loglikelihood_rolling": _rolling}.get(asked.kind, _likelihood)
+    read = {"generate_until": _generated, "loglikelihood_rolling": _rolling}.get(asked.kind, _likelihood)
     found = []
-    for item in asked.items:
+    for number, item in enumerate(asked.items):
         try:
-            found.append(form(encoding, asked, item))
+            tokens = read(encoding, item) if known is None else known[number]
+            found.append(_formed(asked, item, tokens, max_length))
         except ValueError as error:
             raise MissingPrerequisite(
                 f"{item.task.task_name}, item {item.row}: {error}; raise training.max_length or leave the row out"
@@ -118,23 +155,32 @@ def encode(asked: Asked, tokenizer: Any, max_length: int) -> tuple[Encoded, ...]
     return tuple(found)
 
 
-def _likelihood(encoding: Encoding, asked: Asked, item: Item) -> Encoded:
-    requests = encoding.pairs(item.instances)
-    sequences = [Sequence.of(context, continuation, encoding.max_length) for _, context, continuation in requests]
+def _formed(asked: Asked, item: Item, tokens: Tokens, max_length: int) -> Encoded:
+    """Return what is scored and what is trained on of an item with these tokens."""
+    sequences = [Sequence.of(context, continuation, max_length) for context, continuation in tokens.pairs]
+    if asked.kind == "generate_until":
+        return Encoded((), (Row(tuple(sequences), (0,)),), tokens.is_cut, tokens)
+    if asked.kind == "loglikelihood_rolling":
+        windows = tuple((None, *pair) for pair in tokens.pairs)
+        return Encoded(windows, tuple(Row((one,), (0,)) for one in sequences), False, tokens)
+    texts = [instance.args for instance in item.instances]
+    requests = tuple((text, *pair) for text, pair in zip(texts, tokens.pairs, strict=True))
     answers = tuple(sequences[: item.num_choices or 1])  # behind them stand answers without their context
     gold = item.gold if asked.kind == "multiple_choice" else (0,)
     rows = (Row(answers, gold),) if gold is not None else ()
-    return Encoded(requests, rows, any(one.is_cut for one in sequences))
+    return Encoded(requests, rows, any(one.is_cut for one in sequences), tokens)
 
 
-def _rolling(encoding: Encoding, asked: Asked, item: Item) -> Encoded:
+def _likelihood(encoding: Encoding, item: Item) -> Tokens:
+    return Tokens(tuple((context, text) for _, context, text in encoding.pairs(item.instances)))
+
+
+def _rolling(encoding: Encoding, item: Item) -> Tokens:
     (instance,) = item.instances
-    requests = encoding.windows(instance)
-    rows = [Row((Sequence.of(context, text, encoding.max_length),), (0,)) for _, context, text in requests]
-    return Encoded(requests, tuple(rows), False)
+    return Tokens(tuple((context, text) for _, context, text in encoding.windows(instance)))
 
 
-def _generated(encoding: Encoding, asked: Asked, item: Item) -> Encoded:
+def _generated(encoding: Encoding, item: Item) -> Tokens:
     (instance,) = item.instances
     text, asked_for = instance.args
     arguments = normalize_gen_kwargs(asked_for, encoding.max_gen_toks)
@@ -148,8 +194,7 @@ def _generated(encoding: Encoding, asked: Asked, item: Item) -> Encoded:
     ending = _ending(item.task, arguments["until"])
     answer = encoding.continued(text, answer_text(item, ending or ""))
     answer = [*answer, *([] if ending else [encoding.eot_token_id])][:room]
-    row = Row((Sequence.of(context, answer, encoding.max_length),), (0,))
-    return Encoded((), (row,), len(context) < len(encoding.prompt(text)))
+    return Tokens(((context, answer),), len(context) < len(encoding.prompt(text)))
 
 
 def _ending(task: Any, until: Any) -> str | None:  # Any: lm-eval's task, and its stops as YAML has them

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     import numpy as np
+    import pyarrow as pa
     import torch
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -111,6 +112,8 @@ class Protocol:
     KINDS: ClassVar[tuple[str, ...]] = ()
     """Kinds of backbone that it can meet."""
     Options: ClassVar[type[BaseModel]] = Options
+    PACKS: ClassVar[bool] = False
+    """Whether ``pack`` may return anything."""
     READS_HIDDEN: ClassVar[bool] = False
     """Whether ``encode`` takes rows of a ``hidden`` split, whose answers are not there."""
 
@@ -156,6 +159,18 @@ class Protocol:
 
         Raises:
             MissingPrerequisite: for rows that cannot be used; by name.
+        """
+        raise NotImplementedError
+
+    def pack(self, examples: Examples) -> pa.Table | None:
+        """Return what took long of an encoding as a table, to be kept on disk; null where it is not worth it."""
+        return None
+
+    def unpack(self, part: Part, tokenizer: Any, max_length: int, packed: pa.Table) -> Examples:
+        """Return what ``encode`` returns for the same values, with the help of what ``pack`` made of it.
+
+        Raises:
+            ValueError: for a table of another form.
         """
         raise NotImplementedError
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
+from lm_eval.api.instance import Instance  # type: ignore[import-untyped]
 
 from harness import stock
 from harness.around import quiet, seeded, task_around, templates
@@ -32,6 +33,14 @@ class Item:
     """Of a multiple choice, which answers are right; null where none of them is."""
 
 
+class Told(NamedTuple):
+    """What is asked by one of lm-eval's instances, as an earlier call made it."""
+
+    kind: str
+    index: int
+    arguments: tuple[Any, ...]  # Any: texts, and how a text is generated
+
+
 @dataclass(frozen=True)
 class Asked:
     """What is asked of the rows of one part, by one lm-eval task or by several of one kind."""
@@ -47,6 +56,7 @@ def ask(
     num_fewshot: int | None = None,
     max_gen_tokens: int | None = None,
     chat: Callable[..., str] | None = None,
+    told: Iterator[Sequence[Told]] | None = None,
 ) -> Asked:
     """Return the requests of some rows.
 
@@ -56,6 +66,7 @@ def ask(
         num_fewshot: demonstrations in a prompt; null takes the task's own number.
         max_gen_tokens: tokens that are generated at most; null takes the task's own number.
         chat: writes turns of a chat as one text, as lm-eval calls it; null asks in plain text.
+        told: what an earlier call with the same values asked of each document; null fills in the templates.
 
     Raises:
         MissingPrerequisite: for a task that cannot be used, or rows that it cannot read.
@@ -72,7 +83,7 @@ def ask(
             if max_gen_tokens is not None and task.OUTPUT_TYPE == "generate_until":
                 wanted = {key: value for key, value in task.config.generation_kwargs.items() if key not in LIMITS}
                 task.set_config(key="generation_kwargs", value=wanted | {"max_gen_toks": max_gen_tokens})
-            items = tuple(_items(task, origins, chat))
+            items = tuple(_items(task, origins, chat, told))
         except (MissingPrerequisite, NotApplicable):
             raise
         except Exception as error:  # a task's templates and functions raise anything on rows they do not know
@@ -146,28 +157,41 @@ def _check_labels(part: Part, reference: str, rows: Any) -> None:  # Any: an Arr
             )
 
 
-def _items(task: Any, origins: list[int], chat: Callable[..., str] | None) -> Iterator[Item]:
+def _items(
+    task: Any, origins: list[int], chat: Callable[..., str] | None, told: Iterator[Sequence[Told]] | None
+) -> Iterator[Item]:
     """Yield the items in the order of the documents, built as lm-eval's ``build_all_requests`` does."""
     for number, (doc, row) in enumerate(zip(task.eval_docs, origins, strict=True)):
-        context = task.fewshot_context(
-            doc,
-            num_fewshot=task.config.num_fewshot,
-            system_instruction=None,
-            apply_chat_template=chat is not None,
-            fewshot_as_multiturn=chat is not None,
-            chat_template=chat,
-            gen_prefix=task.doc_to_prefix(doc),
-        )
-        made = task.construct_requests(
-            doc=doc,
-            ctx=context,
-            metadata=(task.config["task"], number, task.config.repeats),
-            apply_chat_template=chat is not None,
-            chat_template=chat,
-        )
-        instances = tuple(made) if isinstance(made, list) else (made,)
+        metadata = (task.config["task"], number, task.config.repeats)
+        if told is None:
+            instances = _asked_of(task, doc, metadata, chat)
+        else:
+            instances = tuple(Instance(one.kind, doc, one.arguments, one.index, metadata) for one in next(told))
         choices = task.doc_to_choice(doc) if task.OUTPUT_TYPE == "multiple_choice" else []
         yield Item(task, doc, row, instances, len(choices), _gold(task, doc, choices) if choices else None)
+
+
+def _asked_of(
+    task: Any, doc: Any, metadata: tuple[Any, ...], chat: Callable[..., str] | None
+) -> tuple[Any, ...]:  # Any: lm-eval's task, its document and its instances
+    """Return what is asked of one document."""
+    context = task.fewshot_context(
+        doc,
+        num_fewshot=task.config.num_fewshot,
+        system_instruction=None,
+        apply_chat_template=chat is not None,
+        fewshot_as_multiturn=chat is not None,
+        chat_template=chat,
+        gen_prefix=task.doc_to_prefix(doc),
+    )
+    made = task.construct_requests(
+        doc=doc,
+        ctx=context,
+        metadata=metadata,
+        apply_chat_template=chat is not None,
+        chat_template=chat,
+    )
+    return tuple(made) if isinstance(made, list) else (made,)
 
 
 def _gold(task: Any, doc: Any, choices: list[str]) -> tuple[int, ...] | None:  # Any: lm-eval's task and its document

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 
@@ -15,11 +16,14 @@ from harness.data import DataSource
 from harness.protocol import Examples, Protocol
 from harness.spec import Spec
 from harness.splits import Part
+from runners import encodings
 from runners.prepare import frozen_dtype, max_length
 
 KEPT_BACKBONES = 2
 KEPT_BYTES = 4 << 30
-"""Decoded images that are kept between runs; VTAB-1K's test splits together are some 30 GB at 224 x 224 pixels."""
+"""Encoded rows that are kept between runs; VTAB-1K's test splits together are some 30 GB at 224 x 224 pixels."""
+TOKEN_BYTES = 64
+"""Of a token in an encoded text: a Python number and its place in a list, and the places of its mask and type."""
 KEPT_RESULTS = 4 << 30
 """Bytes of what methods computed of the data, such as Fisher information: one fp32 number per targeted scalar."""
 T = TypeVar("T")
@@ -72,6 +76,8 @@ class Warm:
     examples: dict[str, Examples] = field(default_factory=dict)
     files: dict[str, BackboneFiles] = field(default_factory=dict)
     results: dict[str, Kept] = field(default_factory=dict)
+    encoders: WeakKeyDictionary[Backbone, str] = field(default_factory=WeakKeyDictionary)
+    """Loaded backbone to the digest of its tokenizer."""
 
     def locate(self, reference: str) -> BackboneFiles:
         """Return the backbone's files; their digest is taken once per worker."""
@@ -98,10 +104,11 @@ class Warm:
         length = max_length(spec, backbone)
         task = f"{part.task.card.name}@{part.task.card.version}"
         options = protocol.options.model_dump_json()
-        key = f"{task}/{part.key()}/{backbone.files.digest}/{spec.protocol}/{options}/{length}"
+        encoder = self._encoder(backbone)
+        key = f"{task}/{part.key()}/{encoder}/{spec.protocol}/{options}/{length}"
         if key not in self.examples:
-            encoded = protocol.encode(part, backbone.tokenizer, length)
-            while self.examples and encoded.num_bytes + self._num_bytes() > KEPT_BYTES:
+            encoded = encodings.encode(protocol, part, backbone.tokenizer, length, encoder)
+            while self.examples and held_bytes(encoded) + self._num_bytes() > KEPT_BYTES:
                 del self.examples[next(iter(self.examples))]  # the oldest: runs of one task follow each other
             self.examples[key] = encoded
         return self.examples[key]
@@ -113,4 +120,16 @@ class Warm:
         return Memory(self.results, f"{self.locate(spec.backbone).digest}/{json.dumps(about, sort_keys=True)}")
 
     def _num_bytes(self) -> int:
-        return sum(one.num_bytes for one in self.examples.values())
+        return sum(map(held_bytes, self.examples.values()))
+
+    def _encoder(self, backbone: Backbone) -> str:
+        """Return the digest of what encodes a backbone's inputs; backbones with one tokenizer share their rows."""
+        digest = self.encoders.get(backbone)
+        if digest is None:
+            digest = self.encoders[backbone] = encodings.encoder_digest(backbone.tokenizer)
+        return digest
+
+
+def held_bytes(examples: Examples) -> int:
+    """Return about how much memory encoded rows take; an input of unknown size is taken for its tokens."""
+    return examples.num_bytes or TOKEN_BYTES * int(examples.lengths.sum())

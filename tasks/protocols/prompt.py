@@ -20,8 +20,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -36,15 +35,20 @@ from harness.encoding import Encoding, Row, encode
 from harness.errors import MissingPrerequisite, NotApplicable
 from harness.judge import check, rate
 from harness.live import live, respond, respond_rightly
+from harness.packing import Packed, pack, unpack
 from harness.protocol import Evaluation, Examples, Predictions
-from harness.requests import Asked, ask, refuse_unknown_filter
+from harness.requests import Asked, Item, ask, refuse_unknown_filter
 from harness.routing import route
 from harness.sequences import token_losses
 from harness.splits import Part
 from harness.verdicts import PER_TOKEN, RATED, Verdicts, predictions, read, references, shown
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from harness.spec import Training
+
+T = TypeVar("T")
 
 
 class PromptOptions(protocol.Options):
@@ -78,6 +82,7 @@ class Prompt(protocol.Protocol):
     """An lm-eval task, met by a causal language model."""
 
     KINDS = ("decoder",)
+    PACKS = True
     Options = PromptOptions
     options: PromptOptions
 
@@ -110,16 +115,36 @@ class Prompt(protocol.Protocol):
 
     def encode(self, part: Part, tokenizer: Any, max_length: int) -> Examples:
         """Encode the requests of a part's rows (Any: a transformers tokenizer)."""
-        options = self.options
+        return self._encode(part, tokenizer, max_length)
+
+    def pack(self, examples: Examples) -> pa.Table | None:
+        """Return the requests and their tokens: lm-eval fills in templates and encodes row by row."""
+        return pack(*(examples.extra[name] for name in ("asked", "encoded", "order")))
+
+    def unpack(self, part: Part, tokenizer: Any, max_length: int, packed: pa.Table) -> Examples:
+        """Return the encoded requests, their texts and tokens as they were packed."""
+        return self._encode(part, tokenizer, max_length, unpack(packed))
+
+    def _encode(self, part: Part, tokenizer: Any, max_length: int, packed: Sequence[Packed] | None = None) -> Examples:
+        options, made = self.options, list[Item]()
         chat = Encoding(tokenizer, max_length).chat() if options.chat_template else None
-        by_one_task = partial(ask, num_fewshot=options.num_fewshot, max_gen_tokens=options.max_gen_tokens, chat=chat)
+        told = None if packed is None else (one.told for one in packed)
+
+        def by_one_task(rows: Part, reference: str) -> Asked:
+            found = ask(rows, reference, options.num_fewshot, options.max_gen_tokens, chat, told)
+            made.extend(found.items)
+            return found
+
         asked = route(part, options.lm_eval, by_one_task)
+        # The same instances, in the order of the rows and in that in which they were asked.
+        places = {id(item.instances): place for place, item in enumerate(asked.items)}
+        order = [places[id(item.instances)] for item in made]
         if self.options.loss == "candidates" and asked.kind != "multiple_choice":
             raise NotApplicable(f"{self.card.name} lists no answers ({asked.kind}); set options.loss to continuation")
         _refuse_unknown(part, asked)
         refuse_unknown_filter(asked, options.filter)
         with quiet():
-            encoded = encode(asked, tokenizer, max_length)
+            encoded = encode(asked, tokenizer, max_length, packed and _sorted([one.tokens for one in packed], order))
         rows = [row for one in encoded for row in one.rows]
         ids, clusters = part.item_ids(), part.cluster_ids()
         return Examples(
@@ -129,7 +154,8 @@ class Prompt(protocol.Protocol):
             cluster_ids=tuple(clusters[item.row] for item in asked.items),
             references=references(self.card, part, asked),
             truncated=sum(one.is_cut for one in encoded),
-            extra={"asked": asked, "encoded": encoded, "max_length": max_length},
+            extra={"asked": asked, "encoded": encoded, "max_length": max_length, "order": order},
+            num_bytes=sum(one.num_bytes for one in encoded),
         )
 
     def collate(self, examples: Examples, rows: Sequence[int], tokenizer: Any, device: torch.device) -> Batch:
@@ -247,6 +273,12 @@ def _refuse_unknown(part: Part, asked: Asked) -> None:
             f"{part.title} has {len(unknown)} rows whose right answer is none of the answers, such as row "
             f"{part.chosen()[unknown[0]]}; -1 marks labels that are not public"
         )
+
+
+def _sorted(values: Sequence[T], order: Sequence[int]) -> list[T]:
+    """Return values so that the one at each place of ``order`` stands where that says."""
+    placed = dict(zip(order, values, strict=True))
+    return [placed[place] for place in range(len(placed))]
 
 
 def _named(ids: Sequence[str]) -> tuple[str, ...]:

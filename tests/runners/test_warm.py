@@ -9,7 +9,7 @@ from harness.splits import SealedSplit
 from runners import prepare
 from runners.execute import Outcome
 from runners.prepare import protocol_of
-from runners.warm import Kept, Memory, Warm
+from runners.warm import TOKEN_BYTES, Kept, Memory, Warm, held_bytes
 from tests.runners.specs import TASK, fresh, generated_once, run, spec
 
 rows = generated_once
@@ -99,3 +99,29 @@ def test_results_that_take_much_memory_are_dropped_oldest_first(monkeypatch: pyt
     for name in ("a", "b", "c"):
         memory(name, lambda: {"scores": torch.zeros(10)})
     assert list(kept) == ["here/b", "here/c"]
+
+
+def test_backbones_with_one_tokenizer_share_their_encoded_rows() -> None:
+    warm = fresh()
+    run(spec("head_only"), warm)
+    kept = list(warm.examples)
+    run(spec("head_only", "tiny:bert@64x1"), warm)
+    assert len(warm.backbones) == 2
+    assert list(warm.examples) == kept
+
+
+def test_the_memory_of_texts_is_reckoned_by_their_tokens() -> None:
+    warm = fresh()
+    run(spec("head_only"), warm)
+    for examples in warm.examples.values():
+        assert examples.num_bytes == 0
+        assert held_bytes(examples) == TOKEN_BYTES * examples.lengths.sum() > 0
+
+
+def test_texts_that_take_much_memory_are_dropped_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    import runners.warm
+
+    monkeypatch.setattr(runners.warm, "KEPT_BYTES", 1)
+    warm = fresh()
+    run(spec("head_only"), warm)
+    assert len(warm.examples) == 1
