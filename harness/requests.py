@@ -37,7 +37,8 @@ class Told(NamedTuple):
     """What is asked by one of lm-eval's instances, as an earlier call made it."""
 
     kind: str
-    index: int
+    place: int
+    """Among the instances of its document."""
     arguments: tuple[Any, ...]  # Any: texts, and how a text is generated
 
 
@@ -166,7 +167,7 @@ def _items(
         if told is None:
             instances = _asked_of(task, doc, metadata, chat)
         else:
-            instances = tuple(Instance(one.kind, doc, one.arguments, one.index, metadata) for one in next(told))
+            instances = tuple(Instance(one.kind, doc, one.arguments, one.place, metadata) for one in next(told))
         choices = task.doc_to_choice(doc) if task.OUTPUT_TYPE == "multiple_choice" else []
         yield Item(task, doc, row, instances, len(choices), _gold(task, doc, choices) if choices else None)
 

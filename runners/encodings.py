@@ -30,6 +30,19 @@ LIBRARIES = ("lm_eval", "transformers", "tokenizers", "datasets", "jinja2")
 PASSING = ("truncation", "padding")
 """What a tokenizer's own form holds of its last call."""
 
+ENCODES: tuple[str, ...] = (
+    "bos_token",
+    "eos_token",
+    "pad_token",
+    "unk_token",
+    "sep_token",
+    "cls_token",
+    "mask_token",
+    "chat_template",
+)
+ENCODES += ("add_bos_token", "add_eos_token", "padding_side", "truncation_side", "model_input_names")
+"""What else of a tokenizer decides what becomes of a text."""
+
 
 def encode(protocol: Protocol, part: Part, tokenizer: Any, max_length: int, encoder: str) -> Examples:
     """Return the encoded rows of a part, from the cache where they are kept there.
@@ -74,9 +87,7 @@ def encoder_digest(tokenizer: Any) -> str:  # Any: a transformers tokenizer or i
         return _digest(repr(tokenizer))
     inner = getattr(tokenizer, "backend_tokenizer", None)
     content = json.loads(inner.to_str()) if inner is not None else tokenizer.get_vocab()
-    words = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
-    words += ("add_bos_token", "add_eos_token", "padding_side", "truncation_side", "model_input_names")
-    facts = {word: str(getattr(tokenizer, word, None)) for word in (*words, "chat_template")}
+    facts = {word: str(getattr(tokenizer, word, None)) for word in ENCODES}
     kept = {key: value for key, value in content.items() if inner is None or key not in PASSING}
     return _digest([type(tokenizer).__name__, facts, kept])
 

@@ -23,7 +23,7 @@ from typing import IO, Any, NoReturn
 
 # Nothing that loads a numerical library: the thread count must be set before.
 from harness.digest import file_digest
-from harness.environment import describe, limit_threads
+from harness.environment import describe, limit_threads, redact
 from harness.errors import Diverged, MissingPrerequisite, NotApplicable
 from harness.record import EXTRA_FOLDER, ITEMS_FILE, RECORD_FILE, Record, Status, write_once
 from harness.registry import check_packages
@@ -201,7 +201,7 @@ class _Run:
             cost=outcome.cost(),
             environment=describe(self.device, self.spec.threads),
             digests=digests,
-            notes=outcome.notes,
+            notes=tuple(map(redact, outcome.notes)),
         )
         write_once(folder / RECORD_FILE, record.to_json())
         return record

@@ -143,8 +143,9 @@ class Prompt(protocol.Protocol):
             raise NotApplicable(f"{self.card.name} lists no answers ({asked.kind}); set options.loss to continuation")
         _refuse_unknown(part, asked)
         refuse_unknown_filter(asked, options.filter)
+        known = None if packed is None else _sorted([one.tokens for one in packed], order)
         with quiet():
-            encoded = encode(asked, tokenizer, max_length, packed and _sorted([one.tokens for one in packed], order))
+            encoded = encode(asked, tokenizer, max_length, known)
         rows = [row for one in encoded for row in one.rows]
         ids, clusters = part.item_ids(), part.cluster_ids()
         return Examples(
