@@ -15,7 +15,7 @@ from pydantic import JsonValue
 
 from harness import data, provenance, registry
 from harness.backbone import Backbone
-from harness.errors import MissingPrerequisite
+from harness.errors import MissingPrerequisite, NotApplicable
 from harness.method import Method, Plan
 from harness.protocol import Examples, Protocol
 from harness.random import Streams
@@ -27,6 +27,7 @@ from runners.course import Fitted
 from runners.fit import Report, Trainer
 from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
+from runners.ranks import Ranks
 from runners.savepoint import Savepoints
 from runners.score import Evaluator, measure, score
 from runners.warm import Memory, Warm
@@ -121,8 +122,11 @@ def execute(
     keep: str = "final",
     report: Report = lambda event: None,
     savepoints: Savepoints | None = None,
+    ranks: Ranks | None = None,
 ) -> None:
     """Run ``spec`` and fill ``outcome``; with savepoints, go on from what an attempt left that was killed.
+
+    Of several ranks every one trains and validates, and the first alone scores.
 
     Raises:
         Diverged, NotApplicable, MissingPrerequisite, torch.OutOfMemoryError, and whatever a method or the data raises.
@@ -155,9 +159,11 @@ def execute(
             backbone.model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         if savepoints:
             savepoints.provenance = outcome.digests.provenance
-        memory, streams = warm.memory(spec), Streams(spec.seed)
+        memory, streams, ranks = warm.memory(spec), Streams(spec.seed), ranks or Ranks()
+        if ranks.count > 1 and method.statistics_bits():
+            raise NotApplicable("its batch norms take statistics of each rank's own rows; train it on one device")
         trainer = Trainer(
-            backbone.model, method, protocol, evaluator, spec.training, streams, report, savepoints, memory
+            backbone.model, method, protocol, evaluator, spec.training, streams, report, savepoints, memory, ranks
         )
         with outcome.phase("calibrate"):
             method.calibrate(backbone.model, trainer.samples(train))
@@ -171,7 +177,7 @@ def execute(
         method.finalize(backbone.model)
         zeros = method.zeros()
         outcome.sparsity = zeros[0] / zeros[1] if zeros else None
-        if spec.purpose == "final":
+        if spec.purpose == "final" and ranks.index == 0:
             with outcome.phase("score"):
                 _score(spec, warm, splits.tests, backbone, trainer, outcome)
         small = outcome.counts.trained < KEPT_SHARE * outcome.counts.total

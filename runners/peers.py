@@ -1,0 +1,96 @@
+"""Peers: the other processes of a worker whose runs are trained by several ranks.
+
+The worker is rank 0: it alone opens attempts, scores and writes records. Its peers execute every job in step with it
+and write nothing. One that fails alone ends its process, which the others notice at their next exchange of gradients;
+the worker's attempt then fails, and the worker is replaced together with its peers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from harness.environment import limit_threads
+from harness.errors import Diverged, NotApplicable
+from harness.spec import Spec
+
+TOGETHER = (Diverged, NotApplicable)
+"""What every rank meets at the same point: all go on with the next job."""
+
+
+class Peers:
+    """The other ranks of this process, which sends them its jobs."""
+
+    def __init__(self, count: int, device: str, threads: int, mirror: str | None) -> None:
+        os.environ |= _meeting_point(count)
+        command = [sys.executable, "-m", "runners.peers", "--device", device, "--threads", str(threads)]
+        command += ["--mirror", mirror] if mirror else []
+        self._processes = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=_place(rank))
+            for rank in range(1, count)
+        ]
+        os.environ |= _place(0)
+
+    def send(self, spec: Spec) -> None:
+        """Let every peer execute a job."""
+        for process in self._processes:
+            assert process.stdin is not None
+            with suppress(OSError):  # one that is gone is noticed when gradients are exchanged
+                process.stdin.write(spec.model_dump_json() + "\n")
+                process.stdin.flush()
+
+
+def _meeting_point(count: int) -> dict[str, str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+
+
+def _place(rank: int) -> Mapping[str, str]:
+    return {**os.environ, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+
+
+def device_of(device: str, rank: int) -> str:
+    """Return a rank's own device: each has a GPU for itself, and all share a CPU."""
+    return f"cuda:{rank}" if device.startswith("cuda") else device
+
+
+def main() -> NoReturn:
+    """Execute what rank 0 sends, until it closes standard input."""
+    options = _arguments()
+    limit_threads(options.threads)
+    import torch
+
+    from harness.data import DataSource
+    from runners.execute import Outcome, execute
+    from runners.ranks import join
+    from runners.warm import Warm
+
+    torch.set_num_threads(options.threads)
+    ranks = join(options.device)
+    warm = Warm(DataSource.of(options.mirror), device_of(options.device, ranks.index))
+    for line in sys.stdin:
+        with suppress(*TOGETHER):
+            execute(Spec.model_validate_json(line), warm, Outcome(), "none", ranks=ranks)
+    sys.stdout.flush()
+    os._exit(0)  # rank 0 is gone, and with it the group that an orderly end would wait for
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m runners.peers", description=__doc__)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--mirror", type=Path)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
