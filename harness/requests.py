@@ -77,9 +77,9 @@ def ask(
     if not rows.num_rows:
         raise MissingPrerequisite(f"{part.title} has no rows; raise sizes or check the data")
     stock.check_code(reference)
-    _check_labels(part, reference, rows)
     with quiet(), seeded(), templates(reference):
         try:
+            _check_labels(part, reference, rows)
             task, origins = task_around(part, reference, datasets.Dataset(rows), num_fewshot)
             if max_gen_tokens is not None and task.OUTPUT_TYPE == "generate_until":
                 wanted = {key: value for key, value in task.config.generation_kwargs.items() if key not in LIMITS}
