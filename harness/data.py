@@ -146,10 +146,11 @@ class DataSource:
         source = task.card.source
         folder = self.mirror / str(source.hub)
         path = self.mirror / mirrored(task, split)
+        others = [self.mirror / source.in_mirror / Path(*path.parts[-2:])] if source.in_mirror else []
         lists = [folder / name / source.lists.splits[split] for name in source.lists.folders] if source.lists else []
-        found = next((one for one in (path, *lists) if one.is_file()), None)
+        found = next((one for one in (path, *others, *lists) if one.is_file()), None)
         if found is None:
-            tried = " or ".join(str(one.relative_to(self.mirror)) for one in (path, *lists))
+            tried = " or ".join(str(one.relative_to(self.mirror)) for one in (path, *others, *lists))
             hub = ", or run without a mirror where there is a network"
             raise MissingPrerequisite(
                 f"the mirror {self.mirror} has no {tried}, which {task.card.name} needs; add the file, leave this task "

@@ -29,10 +29,11 @@ class MetricFacts(_Facts):
     higher_is_better: bool
     unit: str
     """How the number is shown: ``%`` multiplies by 100, ``""`` leaves it as it is."""
-    chance: float
-    """What a predictor that ignores its input reaches (always the most frequent label, or a constant)."""
+    chance: float | None
+    """What a predictor that ignores its input reaches (always the most frequent label, or a constant); null where that
+    is not known."""
     ceiling: float | None
-    """The largest possible value; null where there is none (NIST)."""
+    """The largest possible value; null where there is none (NIST), or where lower is better."""
 
 
 class ImageLists(_Facts):
@@ -56,6 +57,8 @@ class Source(_Facts):
     """Column to the values of the rows that this task takes, in every split; the others are another task's."""
     lists: ImageLists | None = None
     """Another form that a mirror may hold the splits in: a folder of images with lists."""
+    in_mirror: str | None = None
+    """Another dataset that a mirror may hold in place of ``hub``, in a form that the task's code reads as well."""
     by_hand: str | None = None
     """How a mirror gets the rows, where no dataset of the hub has them and ``hub`` is a name of this project's own."""
 

@@ -73,7 +73,7 @@ class Asked(NamedTuple):
 
 
 SQUAD = {"question": "question", "context": "context", "answers": "answers.text"}
-DROP = {"question": "question", "passage": "passage", "answers": "answers_spans.spans"}
+DROP = {"question": "question", "passage": "passage", "answers": "answers"}
 ENTAILS = {"text": "premise", "text_pair": "hypothesis", "label": "label"}
 TASKS = {
     "boolq": Asked("superglue/boolq", {"text": "passage", "text_pair": "question", "label": "label"}, 0.6217),
@@ -114,7 +114,7 @@ def _card(name: str, asked: Asked) -> dict[str, JsonValue]:
         **{key: original[key] for key in TAKEN if key in original},
         "name": f"random_masking/{name}",
         "title": f"{original['title']} (as prompted for random masking)",
-        "version": 1,
+        "version": 2 if name == "drop" else 1,
         "columns": {**asked.columns},
         "metric": {
             "name": asked.metric,
@@ -140,11 +140,12 @@ class RandomMasking(Task):
 
     def prepare(self, table: pa.Table, split: Split) -> pa.Table:
         """Return the rows as the task that they are of has them."""
+        from tasks.drop import Drop
         from tasks.squad import Squad
         from tasks.superglue import SuperGlue
 
         asked = TASKS[self.card.name.partition("/")[2]]
-        homes: dict[str, type[Task]] = {"squad": Squad, "superglue": SuperGlue}
+        homes: dict[str, type[Task]] = {"drop": Drop, "squad": Squad, "superglue": SuperGlue}
         home = homes.get(asked.of.partition("/")[0], Task)
         return home(TaskCard.model_validate(_original(asked.of))).prepare(table, split)
 

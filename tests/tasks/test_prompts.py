@@ -103,7 +103,7 @@ WRITTEN: dict[str, tuple[dict[str, Any], str, list[str]]] = {
         {
             "passage": "Two goals.",
             "question": "How many?",
-            "answers_spans": {"spans": ["2", "two"], "types": ["number"]},
+            "answers": ["2", "two"],
         },
         "Passage: Two goals.\nQuestion: How many?\nAnswer:",
         ["2", "two"],
