@@ -43,6 +43,11 @@ class Metric:
     takes: str = "numbers"
     """What predictions and references are: ``numbers`` (class ids, values), ``text`` against ``texts`` and the like; a
     key of ``tasks.metrics.module.FEATURES``."""
+    higher_is_better: bool = True
+    unit: str = "%"
+    """How the number is shown, see ``MetricFacts``."""
+    ceiling: float | None = 1.0
+    """What a model without mistakes reaches, where that is the largest possible value."""
 
     def rows(self, predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, Column]:
         """Return the sufficient statistics per item.

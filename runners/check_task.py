@@ -180,6 +180,8 @@ def _constant(case: Case) -> str:
     card, references = case.task.card, list(case.scored.references)
     if not card.labels or not all(isinstance(one, int | float) for one in references):
         raise NotApplicable("its answers are no classes")
+    if card.metric.chance is None:
+        raise NotApplicable("its card states no chance level")
     part = Part(case.task, "evaluation", case.source)
     labels = [float(one) for one in part.values(card.columns["label"])]
     most = Counter(labels).most_common(1)[0][0]

@@ -15,6 +15,7 @@ data: it can run nothing. What it says is part of a run's provenance, so an edit
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 from harness import metric
 from harness.digest import file_digest
 from harness.errors import MissingPrerequisite
+from harness.metrics.mean import GIVEN
 from harness.task import MetricFacts, Source, Split, Task
 
 if TYPE_CHECKING:
@@ -35,6 +37,14 @@ LM_EVAL_KEYS = ("task", "output_type", "doc_to_text")
 """Keys by which a file is known for one of lm-eval's."""
 TEXT_FIELDS = ("text", "text_pair", "question", "context", "source", "target")
 """Fields of the protocols that are texts."""
+TAKEN: dict[str, tuple[str, ...]] = {
+    "classify": ("numbers", "label of a question", "label of a pair", "text", "answer"),
+    "span": ("answer",),
+    "image": ("numbers",),
+    "generate": ("text", "spans", "answer"),
+}
+"""What metrics may take of the predictions of a protocol; of any other protocol they may take anything."""
+USUAL = {"classify": "accuracy", "span": "squad.f1", "image": "accuracy", "generate": "corpus.bleu"}
 SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".json")
 
 
@@ -103,6 +113,7 @@ def path_of(name: str) -> Path:
 
 
 def _facts(name: str, path: Path, card: CardFile) -> dict[str, JsonValue]:
+    _check_labels(path, card)
     given = card.model_dump(mode="json", exclude={"data", "metric", "protocol", "protocols"})
     hub = "hub" in card.data
     try:
@@ -135,13 +146,49 @@ def _check_files(path: Path, source: Source) -> None:
 
 
 def _metric(path: Path, card: CardFile) -> MetricFacts:
-    if isinstance(card.metric, MetricFacts):
-        metric.find(card.metric.name)
-        return card.metric
-    known = metric.find(card.metric)
+    headline = card.metric if isinstance(card.metric, MetricFacts) else None
+    known = [metric.find(name) for name in (headline.name if headline else str(card.metric), *card.also)]
+    _check_metrics(path, card, known)
+    if headline:
+        return headline
+    first = known[0]
+    if first.takes == GIVEN:
+        raise MissingPrerequisite(
+            f"{path}: metric: {first.name} is what somebody else computed of an item, so nothing tells what it means; "
+            f"give all facts: {{name: {first.name}, higher_is_better: .., unit: .., chance: .., ceiling: ..}}"
+        )
     # A uniform guess; a card that knows its most frequent label says so in the metric's facts.
-    chance = 1 / len(card.labels) if card.labels and known.name == "accuracy" else 0.0
-    return MetricFacts(name=known.name, higher_is_better=True, unit="%", chance=chance, ceiling=1.0)
+    chance = 1 / len(card.labels) if card.labels and first.name == "accuracy" else None
+    return MetricFacts(
+        name=first.name,
+        higher_is_better=first.higher_is_better,
+        unit=first.unit,
+        chance=chance,
+        ceiling=first.ceiling,
+    )
+
+
+def _check_metrics(path: Path, card: CardFile, known: Sequence[metric.Metric]) -> None:
+    """Refuse metrics that do not read what the card's protocols predict."""
+    for name in card.protocols or (str(card.protocol),):
+        taken = TAKEN.get(name)
+        for one in known:
+            if taken and one.takes not in taken:
+                raise MissingPrerequisite(
+                    f"{path}: metric {one.name} cannot score {name}, whose answers are {' or '.join(taken)}: it takes "
+                    f"{one.takes}; choose another metric, such as {USUAL[name]}"
+                )
+
+
+def _check_labels(path: Path, card: CardFile) -> None:
+    """Refuse a task of classes that names none."""
+    chosen_from = "answers" in card.columns or any(field.startswith("candidate") for field in card.columns)
+    for name in card.protocols or (str(card.protocol),):
+        if name in ("classify", "image") and not (card.labels or card.label_range or chosen_from):
+            raise MissingPrerequisite(
+                f"{path}: {name} needs labels, the names of the classes in the order of their ids (labels: [bad, good])"
+                f"{', or label_range for a number (label_range: [0, 5])' if name == 'classify' else ''}"
+            )
 
 
 class FileTask(Task):
@@ -171,6 +218,29 @@ class FileTask(Task):
         except (pa.ArrowException, OSError) as error:
             raise MissingPrerequisite(f"{self.card.name}: {path} cannot be read: {error}; mend the file") from error
         return table
+
+    def prepare(self, table: pa.Table, split: Split) -> pa.Table:
+        """Return the rows with labels that are names of classes as the classes' numbers.
+
+        Raises:
+            MissingPrerequisite: for a name that is not among the card's ``labels``; by row.
+        """
+        import pyarrow as pa
+
+        column = self.card.columns.get("label", "")
+        if not self.card.labels or column not in table.column_names or not pa.types.is_string(table[column].type):
+            return table
+        ids = {name: number for number, name in enumerate(self.card.labels)}
+        names = table[column].to_pylist()
+        strange = [row for row, name in enumerate(names) if name is not None and name not in ids]
+        if strange:
+            raise MissingPrerequisite(
+                f"{self.card.name} ({split}) has {len(strange)} labels that are none of the card's, such as "
+                f"{names[strange[0]]!r} in row {strange[0]}; allowed are {', '.join(ids)}, or their numbers from 0; mend "
+                f"the column {column} or the card's labels"
+            )
+        numbers = pa.array([ids.get(name) for name in names], pa.int64())
+        return table.set_column(table.column_names.index(column), column, numbers)
 
     def digest(self, split: Split) -> str:
         """Return what identifies the rows of a file."""

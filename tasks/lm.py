@@ -147,7 +147,7 @@ def _metric(name: str, config: stock.Config, facts: Facts) -> dict[str, JsonValu
         "name": f"mean.{metric}" if together == "mean" else f"lm.{metric}" if usual else f"lm.{metric}:{together}",
         "higher_is_better": bool(facts.get("higher_is_better", metric not in LOWER_IS_BETTER)),
         "unit": "%" if metric in COUNTS_RIGHT else "",
-        "chance": 1 / ways if ways and metric in COUNTS_RIGHT and together == "mean" else 0.0,
+        "chance": 1 / ways if ways and metric in COUNTS_RIGHT and together == "mean" else None,
         "ceiling": 1.0 if metric in COUNTS_RIGHT else None,
     }
 

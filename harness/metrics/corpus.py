@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -138,12 +139,13 @@ def _metric(
     def of_prefixed(rows: Rows, weights: Column) -> float:
         return formula({key: rows[f"corpus_{key}"] for key in statistics}, weights)
 
-    return Metric(f"corpus.{name}", prefixed, of_prefixed, tuple(f"corpus_{key}" for key in statistics), takes="text")
+    names = tuple(f"corpus_{key}" for key in statistics)
+    return Metric(f"corpus.{name}", prefixed, of_prefixed, names, takes="text")
 
 
 METRICS: dict[str, Metric] = {
     "bleu": _metric("bleu", _bleu, mteval.bleu, mteval.BLEU),
-    "ter": _metric("ter", _ter, _ter_formula, TER),
+    "ter": replace(_metric("ter", _ter, _ter_formula, TER), higher_is_better=False, ceiling=None),
     "chrf": _metric("chrf", _chrf, _chrf_formula, CHRF),
     "meteor": _metric("meteor", _meteor, meteor, METEOR),
 }

@@ -56,8 +56,8 @@ def _meteor(predictions: Sequence[Any], references: Sequence[Any]) -> dict[str, 
 
 METRICS: dict[str, Metric] = {
     "bleu": Metric("e2e.bleu", _bleu, mteval.bleu, mteval.BLEU, takes="text"),
-    "nist": Metric("e2e.nist", _nist, mteval.nist, mteval.NIST, takes="text"),
+    "nist": Metric("e2e.nist", _nist, mteval.nist, mteval.NIST, takes="text", unit="", ceiling=None),
     "rouge_l": Metric("e2e.rouge_l", _rouge_l, mean_of("rouge_l"), ("rouge_l",), takes="text"),
-    "cider": Metric("e2e.cider", _cider, mean_of("cider"), ("cider",), takes="text"),
+    "cider": Metric("e2e.cider", _cider, mean_of("cider"), ("cider",), takes="text", unit="", ceiling=10.0),
     "meteor": Metric("e2e.meteor", _meteor, meteor, METEOR, takes="text"),
 }

@@ -119,7 +119,7 @@ class Texts:
             return None
         card = self.card
         low, high = card.label_range if card.label_range is not None else (0, len(card.labels) - 1)
-        return checked_labels(part, low, high)
+        return checked_labels(part, low, high, whole=card.label_range is None)
 
     def collate(self, examples: Examples, rows: Sequence[int], tokenizer: Any, device: torch.device) -> Batch:
         """Return a padded batch: ``input_ids`` and ``attention_mask`` (rows, longest), ``labels`` (rows,)."""
@@ -164,16 +164,20 @@ class Texts:
         return [one["label"] if isinstance(one, Mapping) else one for one in examples.references]
 
 
-def checked_labels(part: Part, low: float, high: float) -> NDArray[np.float64]:
-    """Return the labels of a part as numbers.
+def checked_labels(part: Part, low: float, high: float, whole: bool = True) -> NDArray[np.float64]:
+    """Return the labels of a part as numbers, which are whole where they are classes.
 
     Raises:
-        MissingPrerequisite: for labels that are no numbers, or outside ``low`` to ``high``; by name.
+        MissingPrerequisite: for labels that are no such numbers, or outside ``low`` to ``high``; by name.
     """
-    values = part.values(part.task.card.columns["label"])
-    strange = [value for value in values if value is None or isinstance(value, str)]
+    column, wanted = part.task.card.columns["label"], "whole numbers" if whole else "numbers"
+    values = part.values(column)
+    strange = [row for row, value in enumerate(values) if not _is_number(value, whole)]
     if strange:
-        raise MissingPrerequisite(f"{part.title} has labels that are no numbers, such as {strange[0]!r}")
+        raise MissingPrerequisite(
+            f"{part.title} has {len(strange)} labels that are no {wanted}, such as {values[strange[0]]!r} in row "
+            f"{part.chosen()[strange[0]]}; {wanted} from {low:g} to {high:g} are allowed; mend the column {column}"
+        )
     labels = np.array(values, dtype=np.float64)
     wrong = labels[~((labels >= low) & (labels <= high))]  # a NaN is in no range
     if wrong.size:
@@ -182,6 +186,13 @@ def checked_labels(part: Part, low: float, high: float) -> NDArray[np.float64]:
             f"{part.title} has {wrong.size} labels outside {low} to {high}, such as {wrong[0]:g}{hidden}"
         )
     return labels
+
+
+def _is_number(value: Any, whole: bool) -> bool:  # Any: as the source has it
+    """Return whether a label is a number, and a whole one where that is asked for; a NaN passes only where it is not."""
+    if not isinstance(value, bool | int | float | np.number):
+        return False
+    return not whole or float(value).is_integer()
 
 
 def padded(inputs: Sequence[dict[str, list[int]]], tokenizer: Any) -> Batch:

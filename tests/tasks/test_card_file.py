@@ -11,7 +11,7 @@ import pytest
 
 from harness import api, registry
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite
+from harness.errors import MissingPrerequisite, UserError
 from harness.suite import parse
 
 CARD = """
@@ -96,6 +96,56 @@ def test_what_is_wrong_in_a_card_is_named(card: Path, old: str, new: str, messag
     card.write_text(CARD.replace(old, new))
     with pytest.raises(MissingPrerequisite if "acuracy" not in new else ValueError, match=f"(?s){message}"):
         registry.load_task("yaml:mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("metric: accuracy", "metric: accuracy\nalso: [acuracy]", "unknown metric 'acuracy'; did you mean accuracy"),
+        ("protocol: classify\nmetric", "protocol: span\nmetric", "accuracy cannot score span, .* such as squad.f1"),
+        ("metric: accuracy", "metric: corpus.ter\nprotocols: [image]", "give protocol"),
+        ("metric: accuracy", "metric: mean.rating", "mean.rating cannot score classify"),
+        ('labels: ["no", "yes"]\n', "", r"classify needs labels.*\(labels: \[bad, good\]\), or label_range"),
+    ],
+)
+def test_what_would_fail_after_training_is_said_when_the_card_is_read(
+    card: Path, old: str, new: str, message: str
+) -> None:
+    card.write_text(CARD.replace(old, new))
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        registry.load_task("yaml:mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("name", "facts"),
+    [
+        ("corpus.ter", (False, "%", None, None)),
+        ("e2e.nist", (True, "", None, None)),
+        ("e2e.cider", (True, "", None, 10.0)),
+        ("corpus.bleu", (True, "%", None, 1.0)),
+    ],
+)
+def test_a_bare_metric_has_its_own_direction_unit_and_ceiling(card: Path, name: str, facts: tuple[object, ...]) -> None:
+    written = CARD.replace("metric: accuracy", f"metric: {name}").replace("classify", "generate")
+    card.write_text(written.replace("{text: word, label: begins}", "{source: word, target: begins}"))
+    found = registry.load_task("yaml:mine.yaml").card.metric
+    assert (found.higher_is_better, found.unit, found.chance, found.ceiling) == facts
+
+
+@pytest.mark.parametrize("name", ["judge.rating", "lm.perplexity", "mean.acc"])
+def test_a_number_of_somebody_elses_needs_all_facts(card: Path, name: str) -> None:
+    card.write_text(CARD.replace("metric: accuracy", f"metric: {name}").replace("classify", "prompt"))
+    with pytest.raises(MissingPrerequisite, match=rf"{name} is what somebody else computed.*\{{name: {name}, higher"):
+        registry.load_task("yaml:mine.yaml")
+
+
+def test_labels_may_be_the_names_of_the_classes(card: Path) -> None:
+    (card.parent / "train.csv").write_text("word,begins\nab,yes\ncc,no\n")
+    task = registry.load_task("yaml:mine.yaml")
+    assert DataSource().read(task, "train").table["begins"].to_pylist() == [1, 0]
+    (card.parent / "train.csv").write_text("word,begins\nab,yes\ncc,nope\n")
+    with pytest.raises(MissingPrerequisite, match="1 labels .* such as 'nope' in row 1; allowed are no, yes, or their"):
+        DataSource().read(task, "train")
 
 
 def test_a_card_that_is_not_there_is_named(card: Path) -> None:

@@ -82,7 +82,7 @@ def test_rows_of_which_any_candidate_was_cut_are_counted_once() -> None:
         (PLACES, {"s": ["Q"], "y": [0]}, "has no column c; it has s, y"),
         (PLACES, {"s": ["Q"], "c": [["a", "b"]], "y": [2]}, "1 labels outside 0 to 1, such as 2"),
         (PLACES, {"s": ["Q", "R"], "c": [["a", "b"], ["a", "b", "c"]], "y": [2, 0]}, "such as row 0; mend the data"),
-        (PLACES, {"s": ["Q"], "c": [["a", "b"]], "y": [None]}, "labels that are no numbers, such as None"),
+        (PLACES, {"s": ["Q"], "c": [["a", "b"]], "y": [None]}, "labels that are no whole numbers, such as None"),
         (FILLED, {"s": ["P"], "t": ["no gap"], "c": [["a"]], "a": [["a"]]}, "row 0 .* has no '_' that a candidate"),
         (FILLED, {"s": ["P"], "t": ["_"], "c": [["a"]], "a": [["b"]]}, "1 rows whose right answer is none of their"),
         (FILLED, {"s": ["P"], "t": ["_"], "c": [["a"]], "a": ["a"]}, "1 rows whose column a is no list"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from harness.backbone import load_tokenizer, locate
+from harness.errors import MissingPrerequisite
 from harness.splits import num_shared
 from tests.tasks.rows import attached, met, part
 
@@ -36,6 +37,22 @@ def test_labels_of_hidden_rows_are_not_read() -> None:
     assert len(found.values or ()) == 2
     assert found.loss is not None
     assert math.isnan(found.loss)
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"), [([1, 0.5], "0.5"), ([1, None], "None"), ([[1], [0]], r"\[1\]"), ([1, math.nan], "nan")]
+)
+def test_labels_of_classes_are_whole_numbers(labels: list[Any], shown: str) -> None:
+    row = 0 if isinstance(labels[0], list) else 1
+    wanted = f"labels that are no whole numbers, such as {shown} in row {row}; whole numbers from 0 to 1 are allowed"
+    with pytest.raises(MissingPrerequisite, match=wanted):
+        met(GROUPED).encode(part(GROUPED, {**ROWS, "y": labels}), TOKENIZER, 16)
+
+
+def test_targets_of_a_regression_need_not_be_whole() -> None:
+    facts = {**GROUPED, "columns": {"text": "s", "label": "y"}, "labels": (), "label_range": (0, 5)}
+    examples = met(facts).encode(part(facts, {**ROWS, "y": [0.5, 5]}), TOKENIZER, 16)
+    assert list(examples.references) == [0.5, 5]
 
 
 def test_a_row_that_stands_in_both_splits_is_found_whatever_its_group_is_called() -> None:
