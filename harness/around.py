@@ -188,7 +188,13 @@ def _demonstrations(part: Part, config: stock.Config, shots: int) -> list[Any] |
     whole = replace(part, split="fewshot", also=None, indices=None, sealed=False, _cache=[])
     rows = datasets.Dataset(whole.raw().table)
     process = own.get("process_docs", config.get("process_docs")) if split else config.get("process_docs")
-    return list(process(rows) if process else rows)
+    documents = list(process(rows) if process else rows)
+    if shots > len(documents):
+        raise MissingPrerequisite(
+            f"{part.task.card.name} has {len(documents)} rows to draw demonstrations from; {shots} are asked for: set "
+            f"num_fewshot to at most {len(documents)}"
+        )
+    return documents
 
 
 def _from_one_split(part: Part) -> bool:

@@ -178,9 +178,24 @@ def _check_names(suite: Suite, only: Sequence[Filter]) -> None:
     for name in suite.options:
         if name not in protocols():
             raise UnknownName("protocol", name, protocols(), f"{suite.name}, options")
+    _check_options(suite)
     for key, value in only:
         if key in known and value not in known[key]:
             raise UnknownName(key, value, known[key], f"suite {suite.name}")
+
+
+def _check_options(suite: Suite) -> None:
+    """Refuse options of a protocol that no task of the suite is met through: they would change nothing."""
+    cards = {
+        task.train: registry.load_task(registry.find("task", task.train, suite.name).name).card for task in suite.tasks
+    }
+    used = {task.protocol or suite.protocol or cards[task.train].protocols[0] for task in suite.tasks}
+    unused = sorted(suite.options.keys() - used)
+    if unused:
+        raise BadSuite(
+            f"{suite.name}: options of {unused[0]} change nothing here: its tasks are met through "
+            f"{' and '.join(sorted(used))}; leave these options out, or choose protocol: {unused[0]}"
+        )
 
 
 def _check_method(suite: Suite, method: MethodEntry) -> None:

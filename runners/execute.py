@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from harness import data, provenance, registry
 from harness.backbone import Backbone
+from harness.errors import MissingPrerequisite
 from harness.method import Method, Plan
 from harness.protocol import Examples, Protocol
 from harness.random import Streams
@@ -27,12 +28,17 @@ from runners.fit import Report, Trainer
 from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
 from runners.savepoint import Savepoints
-from runners.score import Evaluator, score
+from runners.score import Evaluator, measure, score
 from runners.warm import Memory, Warm
 from tasks.metrics.module import prepare as prepare_scoring
 
 KEPT_SHARE = 0.05
 """Trained parts of finals are kept when they are under this share of N."""
+
+PERFECT_IS_CHEAP = ("classify", "span", "generate", "image")
+"""Protocols whose perfect predictions are at hand; ``prompt`` asks code of lm-eval's tasks for every item."""
+CHECKED = 64
+"""Items that metrics are tried on before training."""
 
 
 @dataclass
@@ -137,7 +143,8 @@ def execute(
         validation = warm.encoded(splits.validation, protocol, backbone, spec) if splits.validation else None
         if spec.purpose == "final":  # what cannot be read there is said before any training
             for name, part in splits.tests.items():
-                warm.encoded(part, protocol_of(spec, name), backbone, spec)
+                met = protocol_of(spec, name)
+                _check_metrics(spec.protocol, met, warm.encoded(part, met, backbone, spec))
         outcome.notes += _notes(spec, splits, train, validation, max_length(spec, backbone))
     evaluator = Evaluator(backbone.tokenizer, torch.device(warm.device), frozen_dtype(spec, warm.device))
     try:
@@ -182,6 +189,25 @@ def execute(
             backbone.model.activation_checkpointing_disable()  # type: ignore[operator]
         if not outcome.reusable:
             warm.backbones.pop(key, None)
+
+
+def _check_metrics(name: str, protocol: Protocol, examples: Examples) -> None:
+    """Find out before training whether a task's metrics can score what is predicted of it.
+
+    Raises:
+        MissingPrerequisite: naming the metrics, and nothing of the rows.
+    """
+    if name not in PERFECT_IS_CHEAP:
+        return
+    card, items = protocol.card, slice(CHECKED)
+    try:
+        measure(card, protocol.perfect(examples)[items], examples.references[items])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        # Its words may quote rows, which belong into no record.
+        raise MissingPrerequisite(
+            f"{card.name}: its metrics ({', '.join((card.metric.name, *card.also))}) cannot score even perfect answers "
+            f"of {name} ({type(error).__name__}); name metrics that take what {name} predicts"
+        ) from None
 
 
 def _notes(spec: Spec, splits: Splits, train: Examples, validation: Examples | None, tokens: int) -> tuple[str, ...]:

@@ -14,12 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import JsonValue
 
 from harness import provenance, registry
 from harness.backbone import MODELS, locate
-from harness.data import DataSource, mirrored
+from harness.data import DataSource, chosen, mirrored
 from harness.digest import file_digest
 from harness.errors import MissingPrerequisite, UnwritableFolder
 from harness.spec import Spec
@@ -77,27 +78,33 @@ def _rows(task: Task, split: Split, source: DataSource, folder: Path) -> Fetched
     known = files.get(place.as_posix())
     target = folder / place
     if known and target.is_file() and file_digest(target) == known.get("sha256"):
+        if known.get("state") == "unknown" and not source.mirror:
+            known["state"] = _state(task, split, pq.read_table(target))
+            _write_manifest(folder, files)
         return Fetched(place.as_posix(), "here", f"{known['rows']} rows, {known['state']}")
     try:
-        raw = source.fetch(task, split)
+        raw, revision = source.fetch(task, split), source.revision(task, split)
     except MissingPrerequisite as error:
         return Fetched(place.as_posix(), "failed", str(error))
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     pq.write_table(raw.table, partial)
     partial.replace(target)
-    official = task.card.sizes.get(split)
     rows = raw.table.num_rows
-    # What the hub gives is the whole split only where the card can say how large that is.
-    state = raw.state if source.mirror else "complete" if official == rows else "unknown"
+    state = raw.state if source.mirror else _state(task, split, raw.table)
     files[place.as_posix()] = {
         "sha256": file_digest(target),
         "rows": rows,
         "state": state,
-        "revision": task.card.source.revision,
+        "revision": revision,
     }
     _write_manifest(folder, files)
     return Fetched(place.as_posix(), "fetched", f"{rows:,} rows, {state}")
+
+
+def _state(task: Task, split: Split, table: pa.Table) -> str:
+    """Return ``complete`` where the rows that the task takes of a file are as many as its card says."""
+    return "complete" if chosen(table, task).num_rows == task.card.sizes.get(split) else "unknown"
 
 
 def _weights(reference: str, folder: Path) -> Fetched:

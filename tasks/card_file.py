@@ -15,6 +15,7 @@ data: it can run nothing. What it says is part of a run's provenance, so an edit
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,8 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, m
 
 from harness import metric
 from harness.digest import file_digest
-from harness.errors import MissingPrerequisite
+from harness.errors import MissingPrerequisite, UnknownName
 from harness.metrics.mean import GIVEN
+from harness.protocol import names
 from harness.task import MetricFacts, Source, Split, Task
 
 if TYPE_CHECKING:
@@ -113,6 +115,9 @@ def path_of(name: str) -> Path:
 
 
 def _facts(name: str, path: Path, card: CardFile) -> dict[str, JsonValue]:
+    for protocol in card.protocols or (str(card.protocol),):
+        if protocol not in names():
+            raise UnknownName("protocol", protocol, names(), str(path))
     _check_labels(path, card)
     given = card.model_dump(mode="json", exclude={"data", "metric", "protocol", "protocols"})
     hub = "hub" in card.data
@@ -175,8 +180,8 @@ def _check_metrics(path: Path, card: CardFile, known: Sequence[metric.Metric]) -
         for one in known:
             if taken and one.takes not in taken:
                 raise MissingPrerequisite(
-                    f"{path}: metric {one.name} cannot score {name}, whose answers are {' or '.join(taken)}: it takes "
-                    f"{one.takes}; choose another metric, such as {USUAL[name]}"
+                    f"{path}: metric {one.name} cannot score {name}: it takes {one.takes}, and not "
+                    f"{' or '.join(taken)}; choose another metric, such as {USUAL[name]}"
                 )
 
 
@@ -216,7 +221,13 @@ class FileTask(Task):
         try:
             table: pa.Table = readers.get(path.suffix, json.read_json)(path)
         except (pa.ArrowException, OSError) as error:
-            raise MissingPrerequisite(f"{self.card.name}: {path} cannot be read: {error}; mend the file") from error
+            fix = "save the file as UTF-8" if "UTF8" in str(error) else "mend the file"
+            raise MissingPrerequisite(f"{self.card.name}: {path} cannot be read: {error}; {fix}") from error
+        twice = [name for name, count in Counter(table.column_names).items() if count > 1]
+        if twice:
+            raise MissingPrerequisite(
+                f"{self.card.name}: {path} has several columns named {twice[0]}; rename or remove all but one"
+            )
         return table
 
     def prepare(self, table: pa.Table, split: Split) -> pa.Table:
@@ -236,8 +247,8 @@ class FileTask(Task):
         if strange:
             raise MissingPrerequisite(
                 f"{self.card.name} ({split}) has {len(strange)} labels that are none of the card's, such as "
-                f"{names[strange[0]]!r} in row {strange[0]}; allowed are {', '.join(ids)}, or their numbers from 0; mend "
-                f"the column {column} or the card's labels"
+                f"{names[strange[0]]!r} in row {strange[0]}; allowed are {', '.join(ids)}, or their numbers from 0; "
+                f"mend the column {column} or the card's labels"
             )
         numbers = pa.array([ids.get(name) for name in names], pa.int64())
         return table.set_column(table.column_names.index(column), column, numbers)

@@ -76,15 +76,15 @@ class Drop(Task):
         elif "answers_spans" in table.column_names:
             if table.num_rows >= FLAT:
                 raise MissingPrerequisite(
-                    f"the {split} rows of {self.card.name} are those of the hub's ucinlp/drop, whose answers of several "
-                    f"spans are broken up, so that a part would count as right; fetch EleutherAI/drop in its place "
+                    f"the {split} rows of {self.card.name} are those of the hub's ucinlp/drop, whose answers of "
+                    f"several spans are broken up, so that a part would count as right; fetch EleutherAI/drop in its place "
                     f"(paretune mirror SUITE DIR)"
                 )
             texts = [spans["spans"] for spans in table["answers_spans"].to_pylist()]
         else:
             raise MissingPrerequisite(
-                f"the {split} rows of {self.card.name} have no columns answer and validated_answers, as EleutherAI/drop "
-                f"has them; they have {', '.join(table.column_names)}"
+                f"the {split} rows of {self.card.name} have no columns answer and validated_answers, as "
+                f"EleutherAI/drop has them; they have {', '.join(table.column_names)}"
             )
         return table.append_column("answers", pa.array(texts, pa.list_(pa.string())))
 

@@ -38,8 +38,9 @@ CARDS = [
         "source": {
             "hub": "lmsys/vicuna_bench",
             "config": "default",
-            "revision": "main",
             "splits": {"evaluation": "test"},
+            "by_hand": "write FastChat's vicuna_bench/question.jsonl, with the columns question_id, category, turns "
+            "and reference, as lmsys/vicuna_bench/default/test.parquet below the mirror",
         },
         "columns": {"question": "turns", "reference": "reference"},
         "sizes": {"evaluation": 80},

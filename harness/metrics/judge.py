@@ -33,7 +33,5 @@ def _mean(rows: Rows, weights: Column) -> float:
 
 
 METRICS: dict[str, Metric] = {
-    RATING: Metric(
-        "judge.rating", _columns, _mean, (RATING, "rated"), lowest=1.0, takes="given", unit="", ceiling=10.0
-    )
+    RATING: Metric("judge.rating", _columns, _mean, (RATING, "rated"), lowest=1.0, takes="given", unit="", ceiling=10.0)
 }

@@ -189,7 +189,7 @@ def checked_labels(part: Part, low: float, high: float, whole: bool = True) -> N
 
 
 def _is_number(value: Any, whole: bool) -> bool:  # Any: as the source has it
-    """Return whether a label is a number, and a whole one where that is asked for; a NaN passes only where it is not."""
+    """Return whether a label is a number, and a whole one where that is asked for (a NaN is none)."""
     if not isinstance(value, bool | int | float | np.number):
         return False
     return not whole or float(value).is_integer()

@@ -46,7 +46,9 @@ def test_an_answer_of_several_spans_is_one_answer(tmp_path: Path, form: str) -> 
     further: list[Any] = [others for _, others in WHOLE]
     if form == "a list of each field":
         further = [{key: [one[key] for one in others] for key in answer()} for others in further]
-    part = in_mirror(tmp_path, "EleutherAI/drop", {"answer": [first for first, _ in WHOLE], "validated_answers": further})
+    part = in_mirror(
+        tmp_path, "EleutherAI/drop", {"answer": [first for first, _ in WHOLE], "validated_answers": further}
+    )
     assert part.fields(answers=list)["answers"] == TEXTS
     f1, em = find("drop.f1"), find("drop.em")
     half = [["Tom Brady and Carson Palmer"]]
