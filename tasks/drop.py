@@ -77,8 +77,8 @@ class Drop(Task):
             if table.num_rows >= FLAT:
                 raise MissingPrerequisite(
                     f"the {split} rows of {self.card.name} are those of the hub's ucinlp/drop, whose answers of "
-                    f"several spans are broken up, so that a part would count as right; fetch EleutherAI/drop in "
-                    f"its place (paretune mirror SUITE DIR)"
+                    f"several spans are broken up, so that a part would count as right; fetch EleutherAI/drop in its "
+                    f"place (paretune mirror SUITE DIR)"
                 )
             texts = [spans["spans"] for spans in table["answers_spans"].to_pylist()]
         else:

@@ -228,3 +228,10 @@ def logits(model: nn.Module, batch: Batch) -> Tensor:
     """Return what a model with a head says of a batch, in fp32."""
     said: Tensor = model(**batch).logits
     return said.float()
+
+
+def _is_number(value: Any, whole: bool) -> bool:  # Any: as the source has it
+    """Return whether a label is a number, and a whole one where that is asked for (a NaN is none)."""
+    if not isinstance(value, bool | int | float | np.number):
+        return False
+    return not whole or float(value).is_integer()

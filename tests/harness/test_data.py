@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from harness import data, registry
 from harness.data import DataSource, worst_state
 from harness.errors import MissingPrerequisite
 from harness.task import Split, Task, TaskCard
@@ -120,6 +126,80 @@ def test_a_hub_that_is_switched_off_is_said_before_any_work(tmp_path: Path) -> N
     task, _ = mirrored(tmp_path)
     with pytest.raises(MissingPrerequisite, match="switched off by HF_HUB_OFFLINE; give --mirror DIR"):
         DataSource().check(task, "train")
+
+
+def test_without_a_network_only_what_the_hubs_cache_holds_can_be_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    data._commit.cache_clear()
+    task, _ = mirrored(tmp_path / "mirror")
+    assert DataSource().reach(task) == "missing"
+    commit = "c" * 40
+    copy = tmp_path / "cache" / "team___toy" / "small" / "0.0.0" / commit
+    copy.mkdir(parents=True)
+    assert DataSource().reach(task) == "missing", "a folder that was never finished is no copy"
+    (copy / "dataset_info.json").write_text("{}")
+    DataSource().check(task, "train")
+    data._commit.cache_clear()
+    assert DataSource().reach(task) == "hub"
+    assert DataSource().digest(task, "train") == f"hub:team/toy/small/train@{commit}"
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    assert DataSource().reach(task) == "hub"
+
+
+def test_a_dataset_that_no_hub_holds_is_missing_without_a_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    assert DataSource().reach(registry.load_task("vicuna/eval")) == "missing"
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub that says what the branch main of one dataset is now."""
+
+    def do_GET(self) -> None:
+        known = self.path.partition("?")[0] == "/api/datasets/team/toy"
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(json.dumps({"id": "team/toy", "sha": "d" * 40} if known else {}).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+def digest_from(endpoint: str, **source: str) -> str:
+    """Return what a process that may use the hub at an endpoint says of the toy task's rows."""
+    card = {"name": "toy/mirrored", "source": {"hub": "team/toy", "config": "small", **source}, **FACTS}
+    code = (
+        "import json, sys; from harness.data import DataSource; from harness.task import Task, TaskCard\n"
+        "print(DataSource().digest(Task(TaskCard.model_validate(json.loads(sys.argv[1]))), 'train'))"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "PYTHONPATH": "."}
+    command = [sys.executable, "-c", code, json.dumps(card)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout.strip() or done.stderr
+
+
+def test_rows_of_a_branch_are_named_by_the_commit_that_it_is_now() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    Thread(target=server.serve_forever, daemon=True).start()
+    endpoint = f"http://127.0.0.1:{server.server_port}"
+    try:
+        assert digest_from(endpoint) == f"hub:team/toy/small/train@{'d' * 40}"
+        assert digest_from(endpoint, revision="a" * 40) == f"hub:team/toy/small/train@{'a' * 40}"
+        said = digest_from(endpoint, hub="team/other")
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert "dataset team/other (small) is needed, there is no mirror, and the hub does not say what its main is" in said
+
+
+def test_what_is_said_of_a_file_names_its_place_in_the_mirror_and_the_task(tmp_path: Path) -> None:
+    task, path = mirrored(tmp_path)
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(MissingPrerequisite, match="^team/toy/small/train.parquet, which toy/mirrored .* remove it"):
+        DataSource(tmp_path).read(task, "train")
 
 
 def test_a_mirror_that_is_no_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import pytest
 from harness import api, registry
 from harness.backbone import locate
 from harness.data import DataSource
+from harness.digest import file_digest
 from harness.suite import Suite, parse
 from runners.mirror import fill
 
@@ -52,6 +53,25 @@ def test_a_mirror_is_filled_completed_and_can_be_run_from(tmp_path: Path, there:
     (record,) = result.records
     assert record.status == "ok", record.error
     assert record.digests.data_state == {"glue/rte": "unknown"}
+
+
+def test_a_file_already_there_is_complete_where_the_tasks_own_rows_are_all_there(tmp_path: Path) -> None:
+    place = tmp_path / "webnlg-challenge" / "web_nlg" / "webnlg_challenge_2017"
+    place.mkdir(parents=True)
+    kinds = ["testdata_with_lex"] * 1862 + ["testdata_no_lex"] * 1862 + ["testdata_unseen_with_lex"] * 891
+    files = {}
+    for split, categories in (("test", kinds), ("train", [""] * 10)):
+        pq.write_table(pa.table({"test_category": categories}), place / f"{split}.parquet")
+        row = {"sha256": file_digest(place / f"{split}.parquet"), "rows": len(categories), "state": "unknown"}
+        files[f"webnlg-challenge/web_nlg/webnlg_challenge_2017/{split}.parquet"] = row
+    (tmp_path / "MANIFEST.json").write_text(json.dumps({"files": files}))
+    asked = {"name": "few", "backbones": ["tiny:t5"], "methods": ["base"], "tasks": ["nlg/webnlg"], "seeds": [0]}
+    found = {
+        one.what.rpartition("/")[2]: one for one in fill(api.load_suite(parse(asked)).specs, DataSource(), tmp_path)
+    }
+    assert found["test.parquet"][1:] == ("here", "4615 rows, complete")
+    assert found["train.parquet"][1:] == ("here", "10 rows, unknown")
+    assert DataSource(tmp_path).state(registry.load_task("nlg/webnlg"), "evaluation") == "complete"
 
 
 def test_what_cannot_be_had_is_told_and_the_rest_goes_on(tmp_path: Path, there: DataSource) -> None:

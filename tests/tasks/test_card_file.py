@@ -102,8 +102,12 @@ def test_what_is_wrong_in_a_card_is_named(card: Path, old: str, new: str, messag
     ("old", "new", "message"),
     [
         ("metric: accuracy", "metric: accuracy\nalso: [acuracy]", "unknown metric 'acuracy'; did you mean accuracy"),
-        ("protocol: classify\nmetric", "protocol: span\nmetric", "accuracy cannot score span, .* such as squad.f1"),
-        ("metric: accuracy", "metric: corpus.ter\nprotocols: [image]", "give protocol"),
+        (
+            "protocol: classify\nmetric",
+            "protocol: span\nmetric",
+            "accuracy cannot score span: it takes numbers, and not answer; .* such as squad.f1",
+        ),
+        ("protocol: classify", "protocol: clasify", "unknown protocol 'clasify' in mine.yaml; did you mean classify"),
         ("metric: accuracy", "metric: mean.rating", "mean.rating cannot score classify"),
         ('labels: ["no", "yes"]\n', "", r"classify needs labels.*\(labels: \[bad, good\]\), or label_range"),
     ],
@@ -137,6 +141,29 @@ def test_a_number_of_somebody_elses_needs_all_facts(card: Path, name: str) -> No
     card.write_text(CARD.replace("metric: accuracy", f"metric: {name}").replace("classify", "prompt"))
     with pytest.raises(MissingPrerequisite, match=rf"{name} is what somebody else computed.*\{{name: {name}, higher"):
         registry.load_task("yaml:mine.yaml")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"word,word,begins\nab,ab,1\n", "train.csv has several columns named word; rename or remove all but one"),
+        ("word,begins\ncaf\u00e9,1\n".encode("latin-1"), "train.csv cannot be read: .*; save the file as UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_named(card: Path, content: bytes, message: str) -> None:
+    (card.parent / "train.csv").write_bytes(content)
+    with pytest.raises(MissingPrerequisite, match=message):
+        DataSource().read(registry.load_task("yaml:mine.yaml"), "train")
+
+
+def test_metrics_that_cannot_score_the_task_are_said_before_training_without_its_rows(card: Path) -> None:
+    card.write_text(CARD.replace("metric: accuracy", "metric: record.em"))  # texts, where this task has classes
+    result = api.run_suite(parse({**SUITE, "tasks": ["yaml:mine.yaml"]}), out=card.parent / "out", workers=1)
+    (record,) = result.records
+    assert record.status == "failed"
+    assert record.error is not None
+    assert "its metrics (record.em) cannot score even perfect answers of classify" in str(record.error.message)
+    assert record.cost.steps is None
 
 
 def test_labels_may_be_the_names_of_the_classes(card: Path) -> None:
