@@ -207,13 +207,6 @@ def encoded(
     return inputs, set(long)
 
 
-def _is_number(value: Any, whole: bool) -> bool:  # Any: as the source has it
-    """Return whether a label is a number, and a whole one where that is asked for (a NaN is none)."""
-    if not isinstance(value, bool | int | float | np.number):
-        return False
-    return not whole or float(value).is_integer()
-
-
 def padded(inputs: Sequence[dict[str, list[int]]], tokenizer: Any) -> Batch:
     """Return encoded texts as tensors (rows, longest), padded on the right (Any: a transformers tokenizer)."""
     length = max(len(one["input_ids"]) for one in inputs)
