@@ -88,6 +88,9 @@ def run_suite(
     retry: Collection[str] = (),
     workers: int | None = None,
     device: str = "auto",
+    runs_per_device: int = 1,
+    executor: str = "local",
+    address: str | None = None,
     observe: Callable[[Plan], Observer] | None = None,
 ) -> SuiteResult:
     """Run what a suite still needs; finished runs are left as they are.
@@ -99,24 +102,31 @@ def run_suite(
         only: a filter.
         settings: changes to the suite.
         retry: statuses whose runs are tried again.
-        workers: processes; by default what the cores serve at the suite's ``threads``, and one per GPU run.
+        workers: processes; by default what the cores serve at the suite's ``threads``, and what GPUs or a cluster do.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        runs_per_device: workers that share one GPU; their figures of cost are marked.
+        executor: ``local``, ``ray`` or ``slurm``.
+        address: of a Ray cluster; one is started on this machine where it is null.
         observe: given the plan, returns what is told each event.
 
     Raises:
         Busy: if another scheduler works on the folder; else as ``plan_suite``.
     """
+    from runners.executor import check as check_executor
     from runners.local import default_workers
     from runners.process import Options
     from runners.sweep import hold, output_folder
     from runners.sweep import run as run_plan
 
-    if workers is not None and workers < 1:
-        raise BadSuite(f"--workers is at least 1; {workers} came")
+    for option, count in (("--workers", workers), ("--runs-per-device", runs_per_device)):
+        if count is not None and count < 1:
+            raise BadSuite(f"{option} is at least 1; {count} came")
+    check_executor(executor, address)
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
     arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
-    _check_device(device)
+    if executor == "local":
+        _check_device(device)
     if not folder.exists():
         plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before a folder is made for it
     with hold(folder):
@@ -124,16 +134,21 @@ def run_suite(
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
             return SuiteResult(planned, folder, 0)
-        where = resolve_device(device) if todo else "cpu"
+        where = resolve_device(device) if todo and executor == "local" else device if todo else "cpu"
+        own = default_workers(expansion.suite.threads, where, runs_per_device) if executor == "local" else None
         options = Options(
             out=folder,
             suite=expansion.suite.name,
             mirror=DataSource.of(mirror).mirror,
             device=where,
-            workers=workers or (1 if where.startswith("cuda") else default_workers(expansion.suite.threads)),
+            workers=workers or own,
             keep=expansion.suite.keep,
             max_minutes=expansion.suite.max_minutes,
             checkpoint_minutes=expansion.suite.checkpoint_minutes,
+            runs_per_device=runs_per_device,
+            executor=executor,
+            address=address,
+            resources=expansion.suite.resources,
         )
         interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
         return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)

@@ -37,8 +37,10 @@ from runners.attempt import (
     records,
     unfinished,
 )
-from runners.local import LocalExecutor, Observer
+from runners.estimate import Speeds
+from runners.executor import Executor, Observer, executor
 from runners.process import Options
+from runners.queue import Follow, Queue
 
 State = Literal["done", "todo", "stale", "not_applicable"]
 RERUN: tuple[Status, ...] = ("lost", "cancelled")
@@ -113,8 +115,8 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
     return Plan(expansion.suite.name, tuple(runs), tuple(unreadable))
 
 
-def run(planned: Plan, options: Options, observe: Observer) -> bool:
-    """Run what a plan calls todo or stale.
+def run(planned: Plan, options: Options, observe: Observer, follow: Follow | None = None) -> bool:
+    """Run what a plan calls todo or stale, and what a search adds to it.
 
     Returns:
         Whether an interrupt ended it early.
@@ -124,9 +126,13 @@ def run(planned: Plan, options: Options, observe: Observer) -> bool:
             attempt = open_attempt(options.out, one.spec, options.suite)
             digests = Digests(provenance=one.provenance)
             close_without_worker(attempt, "not_applicable", "NotApplicable", one.reason, digests)
-    executor = LocalExecutor(options, observe)
-    with _interrupts(executor) as interrupts:
-        executor.run([one.spec for one in planned.runs if one.state in ("todo", "stale")])
+    specs = [one.spec for one in planned.runs if one.state in ("todo", "stale")]
+    known = [one.record for one in planned.runs if one.record is not None]
+    queue = Queue(specs, follow=follow, seconds=Speeds(known, options.device))
+    with executor(options, observe, queue) as started, _interrupts(started) as interrupts:
+        for doubt in started.doubts(specs):
+            observe(None, {"type": "warning", "message": doubt})
+        started.run()
     return bool(interrupts)
 
 
@@ -277,7 +283,7 @@ def _holder(out: Path) -> str:
 
 
 @contextmanager
-def _interrupts(executor: LocalExecutor) -> Iterator[list[int]]:
+def _interrupts(executor: Executor) -> Iterator[list[int]]:
     """Make the first Ctrl-C drain and the second stop; the list fills with what came."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
