@@ -141,6 +141,7 @@ def run_suite(
             suite=expansion.suite.name,
             mirror=DataSource.of(mirror).mirror,
             device=where,
+            threads=expansion.suite.threads,
             workers=workers or own,
             keep=expansion.suite.keep,
             max_minutes=expansion.suite.max_minutes,

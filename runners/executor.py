@@ -159,11 +159,11 @@ class Executor(ABC):
             said = death.last_words or "it wrote nothing"
             message = f"the worker process {death.how} before this attempt began: {said}"
         record = close_without_worker(attempt, status, kind, message)
-        self._end(job, record, _ended(record, attempt))
+        self._end(job, record, _ended(record, attempt), death.seat_lost)
         return not death.seat_lost
 
-    def _end(self, job: Job, record: Record, event: Mapping[str, Any]) -> None:
-        ended = self.queue.ended(job, record)
+    def _end(self, job: Job, record: Record, event: Mapping[str, Any], seat_lost: bool = False) -> None:
+        ended = self.queue.ended(job, record, seat_lost)
         self.observe(job.spec, {**event, "again": ended.again})
         if ended.num_added:
             self.observe(None, {"type": "added", "runs": ended.num_added})

@@ -31,6 +31,8 @@ class Options:
     suite: str | None = None
     mirror: Path | None = None
     device: str = "cpu"
+    threads: int = 1
+    """What the suite's runs use; each worker is told by its runs."""
     workers: int | None = 1
     """How many; null for as many as the executor finds room for."""
     keep: str = "final"

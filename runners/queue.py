@@ -9,7 +9,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 from pydantic import JsonValue
@@ -22,8 +22,8 @@ EQUAL_ERRORS = 5
 """After so many equal errors of one method its remaining runs are not tried."""
 ERRORS: tuple[Status, ...] = ("failed", "lost")
 """Statuses that speak against a method; the others speak against its values, its size or the time that it had."""
-LOST_RETRIES = 1
-"""How often a run whose worker died is started again by itself."""
+LOST_RETRIES, MOVES = 1, 5
+"""How often a run is started again by itself after its worker died, and after its worker's machine did."""
 POLL = 0.5
 """Seconds between looks of a lane that waits for runs which others may add: a drain must not need the lock."""
 
@@ -36,7 +36,9 @@ class Job:
     search: dict[str, JsonValue] | None = None
     """The bill of the search that chose the values; goes into the record."""
     tries: int = 0
-    """How often it was lost; of no concern to the worker."""
+    """How often its worker died of itself; of no concern to the worker."""
+    moves: int = 0
+    """How often it was lost with its seat."""
 
     def line(self) -> str:
         """Return the line of JSON, without its end."""
@@ -97,9 +99,8 @@ class Queue:
         *,
         follow: Follow | None = None,
         seconds: Callable[[Spec], float] = work,
-        lost_retries: int = LOST_RETRIES,
     ) -> None:
-        self._follow, self._seconds, self._lost_retries = follow, seconds, lost_retries
+        self._follow, self._seconds = follow, seconds
         self._numbers = itertools.count()
         self._groups: dict[_Key, _Group] = {}
         self._changed = threading.Condition()
@@ -128,10 +129,17 @@ class Queue:
                 self._changed.wait(POLL)
             return None
 
-    def ended(self, job: Job, record: Record) -> Ended:
-        """Close a job that was taken: put it in again if it was lost, else add what follows from its end."""
-        if record.status == "lost" and job.tries < self._lost_retries and not self._draining:
-            again = Job(job.spec, job.search, job.tries + 1)
+    def ended(self, job: Job, record: Record, seat_lost: bool = False) -> Ended:
+        """Close a job that was taken: put it in again if it was lost, else add what follows from its end.
+
+        Args:
+            job: what was taken.
+            record: how it ended.
+            seat_lost: whether it was lost with its seat, which says nothing of the run.
+        """
+        again = replace(job, moves=job.moves + 1) if seat_lost else replace(job, tries=job.tries + 1)
+        bounded = again.tries <= LOST_RETRIES and again.moves <= MOVES
+        if record.status == "lost" and bounded and not self._draining:
             with self._changed:
                 self._running -= 1
                 self._add([again])
@@ -187,7 +195,7 @@ class Queue:
             for job in jobs:
                 number, seconds = next(self._numbers), self._seconds(job.spec)
                 group = self._groups.setdefault(_key(job.spec), _Group(number))
-                heapq.heappush(group.jobs, (job.tries, -seconds, number, job))
+                heapq.heappush(group.jobs, (job.tries + job.moves, -seconds, number, job))
                 group.left += seconds
             self._changed.notify_all()
 
@@ -222,9 +230,9 @@ class Queue:
 
 
 def plain(message: str) -> str:
-    """Return a message without what differs between equal errors: numbers, addresses and paths."""
+    """Return a message without what differs between equal errors: numbers, addresses, digests and paths."""
     message = re.sub(r"~?(?:/[\w.@+~-]+)+", "/", message)
-    return re.sub(r"0x[0-9a-fA-F]+|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", "0", message)
+    return re.sub(r"0x[0-9a-fA-F]+|\b[0-9a-f]{8,}\b|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", "0", message)
 
 
 def _key(spec: Spec) -> _Key:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.record import Failure, Record, Status
 from harness.spec import Spec
-from runners.queue import EQUAL_ERRORS, Job, Queue, plain
+from runners.queue import EQUAL_ERRORS, LOST_RETRIES, MOVES, Job, Queue, plain
 
 
 def a_spec(task: str = "embedded/polarity", **values: Any) -> Spec:
@@ -75,13 +75,21 @@ def test_a_lane_keeps_its_threads_before_anything_else() -> None:
 
 def test_only_what_was_lost_is_tried_again_after_first_tries_and_with_a_bound() -> None:
     lost, other = a_spec(seed=0, training={"epochs": 9}), a_spec(seed=1)
-    queue = Queue([lost, other], lost_retries=2)
+    queue = Queue([lost, other])
     tried: list[tuple[int, int]] = []
     while job := queue.take():
         tried.append((job.spec.seed, job.tries))
         ended = queue.ended(job, a_record(job.spec, "lost" if job.spec == lost else "failed"))
-        assert ended.again == (job.spec == lost and job.tries < 2)
-    assert tried == [(0, 0), (1, 0), (0, 1), (0, 2)]
+        assert ended.again == (job.spec == lost and job.tries < LOST_RETRIES)
+    assert tried == [(0, 0), (1, 0), (0, 1)]
+
+
+def test_a_run_that_lost_its_machine_is_not_blamed_but_not_moved_for_ever(tmp_path: Path) -> None:
+    queue, num = Queue([a_spec()]), 0
+    while job := queue.take():
+        num += 1
+        queue.ended(job, a_record(job.spec, "lost"), seat_lost=True)
+    assert num == 1 + MOVES > 1 + LOST_RETRIES
 
 
 class Search:
@@ -194,6 +202,7 @@ def test_runs_that_a_search_adds_to_a_broken_method_are_taken_out_too() -> None:
         ("at 0x7f3a00", "at 0x12"),
         ("~/a/b.py: no", "/home/me/c.py: no"),
         ("lr 1e-05", "lr 0.25"),
+        ("run 9f86d081884c7d65", "run e3b0c44298fc1c14"),
     ],
 )
 def test_equal_errors_differ_in_numbers_and_paths_only(one: str, other: str) -> None:
