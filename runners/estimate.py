@@ -50,6 +50,6 @@ def _keys(spec: Spec) -> tuple[tuple[str, ...], ...]:
 
 
 def _rows(task: str, split: str, most: int | None) -> int:
-    sizes: Mapping[str, int] = {**registry.load_task(task).card.sizes}
-    size = sizes.get(split, UNKNOWN_ROWS)
+    sizes = registry.load_task(task).card.sizes
+    size = next((rows for name, rows in sizes.items() if name == split), UNKNOWN_ROWS)
     return size if most is None else min(size, most)

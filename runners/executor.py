@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import threading
 import time
 from abc import ABC, abstractmethod
@@ -201,6 +202,14 @@ def _written(folder: Path) -> Record:
 def _ended(record: Record, attempt: Attempt) -> dict[str, Any]:  # Any: an event is JSON
     why = record.error.message if record.error else None
     return {"type": "ended", "status": record.status, "folder": str(attempt.folder), "message": why}
+
+
+def is_installed(library: str) -> bool:
+    """Return whether a library can be imported, without importing it."""
+    try:
+        return importlib.util.find_spec(library) is not None
+    except ValueError:  # it is marked as one that cannot be
+        return False
 
 
 def check(name: str, address: str | None = None) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import math
 import os
@@ -17,7 +16,7 @@ from typing import Any
 
 from harness.errors import MissingPrerequisite
 from harness.spec import Spec
-from runners.executor import Executor
+from runners.executor import Executor, is_installed
 from runners.process import Options
 from runners.queue import Job
 from runners.seat import Death, LocalSeat, Observe
@@ -28,6 +27,7 @@ TAKEN_ALONG = ("PARETUNE_", "HF_", "TRANSFORMERS_", "TOKENIZERS_")
 """Beginnings of the variables that workers on other machines get from the scheduler's."""
 STORE_BYTES = 80 << 20
 """Shared memory of a cluster that is started here: events are all that travels through it."""
+CONNECT_SECONDS = 10.0
 STARTS = 3
 """How often an actor may die before it is ready: a cluster on which none can live is no loss of a node."""
 
@@ -191,14 +191,6 @@ def taken_along(variables: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def is_installed(library: str) -> bool:
-    """Return whether a library can be imported, without importing it."""
-    try:
-        return importlib.util.find_spec(library) is not None
-    except ValueError:  # it is marked as one that cannot be
-        return False
-
-
 def _totals(asked: Mapping[str, Any]) -> dict[str, float]:
     names = {"num_cpus": "CPU", "num_gpus": "GPU", "memory": "memory"}
     found = {name: asked[key] for key, name in names.items() if asked.get(key)}
@@ -218,13 +210,11 @@ def _start(ray: Library, options: Options) -> None:
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     with _same_signals():
         if options.address:
+            _check_address(options.address)
             try:
                 ray.init(address=options.address, **quiet)
             except (ConnectionError, ValueError, RuntimeError) as error:
-                raise MissingPrerequisite(
-                    f"there is no Ray cluster at {options.address!r} ({error}); start one with ray start, or leave "
-                    f"--address out to use this machine"
-                ) from error
+                raise _no_cluster(options.address, error) from error
             return
         cores = os.cpu_count() or 1
         cpus = max(cores, math.ceil((options.workers or 1) * (options.resources.cpus or options.threads)))
@@ -236,6 +226,28 @@ def _start(ray: Library, options: Options) -> None:
             _node_ip_address="127.0.0.1",
             **quiet,
         )
+
+
+def _check_address(address: str) -> None:
+    """Find out at once whether anything is there, for which Ray itself would wait for minutes.
+
+    Raises:
+        MissingPrerequisite: if not.
+    """
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():  # such as auto
+        return
+    try:
+        socket.create_connection((host.rpartition("/")[2], int(port)), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise _no_cluster(address, error) from error
+
+
+def _no_cluster(address: str, error: Exception) -> MissingPrerequisite:
+    return MissingPrerequisite(
+        f"there is no Ray cluster at {address!r} ({error}); start one with ray start, or leave --address out to use "
+        f"this machine"
+    )
 
 
 @contextmanager
