@@ -23,7 +23,7 @@ from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, NotApplicable, UnwritableFolder, UserError
 from harness.matrix import Expansion
-from harness.record import Digests, Record, Status
+from harness.record import Digests, Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
 from runners.attempt import (
@@ -102,7 +102,7 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
     _check_data(expansion.specs, source)
     runs, unreadable = [], []
     for spec in expansion.specs:
-        found, problems = records(out, spec.run_id)
+        found, problems = records(out, run_id(spec))
         unreadable += problems
         runs.append(_from_records(spec, found, source, files[spec.backbone], retry))
     _check_hub([run.spec for run in runs if run.state in ("todo", "stale")], source)
