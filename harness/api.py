@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+import gc
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +14,7 @@ from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, UnknownName, UnwritableFolder
 from harness.matrix import Expansion, check_values, expand, parse_only
-from harness.record import Record, Status
+from harness.record import Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite, Suite, read
 
@@ -44,6 +46,19 @@ def load_suite(suite: str | Path | Suite, only: str | None = None, settings: Seq
     return expand(suite if isinstance(suite, Suite) else read(str(suite), settings), parse_only(only))
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep the collector of cycles from walking over every record of a large folder again and again: there are none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@_uncollected()
 def plan_suite(
     suite: str | Path | Suite,
     *,
@@ -74,7 +89,7 @@ def plan_suite(
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
     # A run with a folder passed this before; a finished suite must not wait for the methods' libraries.
-    check_values(spec for spec in expansion.specs if not (folder / spec.run_id).is_dir())
+    check_values(spec for spec in expansion.specs if not (folder / run_id(spec)).is_dir())
     return plan(expansion, folder, DataSource.of(mirror), retry)
 
 
@@ -88,6 +103,9 @@ def run_suite(
     retry: Collection[str] = (),
     workers: int | None = None,
     device: str = "auto",
+    runs_per_device: int = 1,
+    executor: str = "local",
+    address: str | None = None,
     observe: Callable[[Plan], Observer] | None = None,
 ) -> SuiteResult:
     """Run what a suite still needs; finished runs are left as they are.
@@ -99,24 +117,31 @@ def run_suite(
         only: a filter.
         settings: changes to the suite.
         retry: statuses whose runs are tried again.
-        workers: processes; by default what the cores serve at the suite's ``threads``, and one per GPU run.
+        workers: processes; by default what the cores serve at the suite's ``threads``, and what GPUs or a cluster do.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        runs_per_device: workers that share one GPU; their figures of cost are marked.
+        executor: ``local``, ``ray`` or ``slurm``.
+        address: of a Ray cluster; one is started on this machine where it is null.
         observe: given the plan, returns what is told each event.
 
     Raises:
         Busy: if another scheduler works on the folder; else as ``plan_suite``.
     """
+    from runners.executor import check as check_executor
     from runners.local import default_workers
     from runners.process import Options
     from runners.sweep import hold, output_folder
     from runners.sweep import run as run_plan
 
-    if workers is not None and workers < 1:
-        raise BadSuite(f"--workers is at least 1; {workers} came")
+    for option, count in (("--workers", workers), ("--runs-per-device", runs_per_device)):
+        if count is not None and count < 1:
+            raise BadSuite(f"{option} is at least 1; {count} came")
+    check_executor(executor, address)
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
     arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
-    _check_device(device)
+    if executor == "local":
+        _check_device(device)
     if not folder.exists():
         plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before a folder is made for it
     with hold(folder):
@@ -124,16 +149,22 @@ def run_suite(
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
             return SuiteResult(planned, folder, 0)
-        where = resolve_device(device) if todo else "cpu"
+        where = resolve_device(device) if todo and executor == "local" else device if todo else "cpu"
+        own = default_workers(expansion.suite.threads, where, runs_per_device) if executor == "local" else None
         options = Options(
             out=folder,
             suite=expansion.suite.name,
             mirror=DataSource.of(mirror).mirror,
             device=where,
-            workers=workers or (1 if where.startswith("cuda") else default_workers(expansion.suite.threads)),
+            threads=expansion.suite.threads,
+            workers=workers or own,
             keep=expansion.suite.keep,
             max_minutes=expansion.suite.max_minutes,
             checkpoint_minutes=expansion.suite.checkpoint_minutes,
+            runs_per_device=runs_per_device,
+            executor=executor,
+            address=address,
+            resources=expansion.suite.resources,
         )
         interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
         return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)

@@ -182,7 +182,14 @@ def run(
     settings: Settings = None,
     workers: Workers = None,
     device: Device = "auto",
-    executor: Annotated[str, typer.Option("--executor", help="How workers are started: local.")] = "local",
+    runs_per_device: Annotated[int, typer.Option("--runs-per-device", help="Workers that share one GPU.")] = 1,
+    executor: Annotated[
+        str, typer.Option("--executor", help="How workers are started: local, ray or slurm.")
+    ] = "local",
+    address: Annotated[
+        Optional[str],  # noqa: UP045
+        typer.Option("--address", help="Of a Ray cluster, such as auto; with slurm, local runs its workers here."),
+    ] = None,
     retry: Retry = None,
     allow_code: AllowCode = False,
 ) -> None:
@@ -190,11 +197,8 @@ def run(
     from rich.console import Console
 
     from harness.api import run_suite
-    from harness.errors import UnknownName
     from runners.progress import Progress
 
-    if executor != "local":
-        raise UnknownName("executor", executor, ["local"], "--executor")
     console = Console(highlight=False)
     shown: list[Progress] = []
 
@@ -212,6 +216,9 @@ def run(
             settings=settings or (),
             workers=workers,
             device=device,
+            runs_per_device=runs_per_device,
+            executor=executor,
+            address=address,
             retry=retry or (),
             observe=observe,
         )

@@ -18,6 +18,7 @@ from harness import registry, stock
 from harness.backbone import BackboneFiles
 from harness.data import DataSource
 from harness.metric import module_of
+from harness.record import run_id
 from harness.spec import Spec
 from harness.splits import used
 from harness.task import Split, TaskCard
@@ -59,7 +60,7 @@ def _prompts(spec: Spec, cards: Iterable[TaskCard]) -> dict[str, str]:
 
 def provenance_digest(spec: Spec, data: dict[str, str], weights: str, code: str) -> str:
     """Return the one digest that a record's reuse hangs on."""
-    return _digest({"code": code, "data": data, "weights": weights, "run": spec.run_id})
+    return _digest({"code": code, "data": data, "weights": weights, "run": run_id(spec)})
 
 
 def expected(spec: Spec, source: DataSource, files: BackboneFiles) -> str:
@@ -85,6 +86,11 @@ def splits_read(spec: Spec) -> list[tuple[str, Split]]:
 
 def closure(roots: Iterable[str]) -> dict[str, Path]:
     """Return the modules of ours, and of a plugin's own package, that ``roots`` import, however far."""
+    return _closure(tuple(roots))
+
+
+@cache
+def _closure(roots: tuple[str, ...]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     waiting = list(roots)
     packages = {root.partition(".")[0] for root in waiting} | set(registry.PACKAGES)

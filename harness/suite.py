@@ -101,6 +101,22 @@ class Override(Values):
     sizes: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class Resources(Values):
+    """What each worker of a cluster is given; one machine shares its own among its workers."""
+
+    cpus: float | None = Field(default=None, gt=0)
+    """Cores; the suite's ``threads`` where it is null."""
+    gpus: float = Field(default=0, ge=0)
+    """Devices; a half lets two workers share one."""
+    accelerator: str | None = None
+    """The kind of device, in the cluster's own words, such as A100 or H100."""
+    memory_gb: float | None = Field(default=None, gt=0)
+    minutes: int | None = Field(default=None, gt=0)
+    """How long a worker may hold its place, where the cluster wants to know (slurm)."""
+    partition: str | None = None
+    """Where it waits for one (slurm)."""
+
+
 class Suite(Values):
     """The whole file; a suite states differences from the defaults only."""
 
@@ -128,6 +144,7 @@ class Suite(Values):
         default=10.0, gt=0, description="time between savepoints of a long run, from which it goes on if it is killed"
     )
     keep: Literal["none", "final", "all"] = "final"
+    resources: Resources = Resources()
 
     @field_validator("methods", mode="before")
     @classmethod
@@ -348,6 +365,7 @@ def _model_at(place: tuple[int | str, ...], model: type[BaseModel]) -> type[Base
     models: dict[str, type[BaseModel]] = {
         "training": Training,
         "sizes": Sizes,
+        "resources": Resources,
         "methods": MethodEntry,
         "tasks": TaskEntry,
         "overrides": Override,

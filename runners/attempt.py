@@ -96,8 +96,12 @@ def open_attempt(out: Path, spec: Spec, suite: str | None) -> Attempt:
 def attempts(out: Path, run_id: str) -> list[Attempt]:
     """Return the attempts of a run, oldest first."""
     run = out / run_id
-    found = [folder for folder in run.iterdir() if folder.is_dir() and folder.name.isdigit()] if run.is_dir() else []
-    return [Attempt(folder, run_id, int(folder.name)) for folder in sorted(found, key=lambda folder: int(folder.name))]
+    try:
+        with os.scandir(run) as entries:
+            numbers = sorted((int(entry.name), entry.name) for entry in entries if _is_attempt(entry))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [Attempt(run / name, run_id, number) for number, name in numbers]
 
 
 def records(out: Path, run_id: str) -> tuple[list[Record], list[str]]:
@@ -106,7 +110,7 @@ def records(out: Path, run_id: str) -> tuple[list[Record], list[str]]:
     for attempt in attempts(out, run_id):
         path = attempt.folder / RECORD_FILE
         try:
-            if not path.exists():
+            if not os.path.exists(path):
                 _check_started(attempt)
                 continue
             record = read_record(path)
@@ -232,6 +236,10 @@ def log_tail(folder: Path) -> tuple[str, ...]:
 def now() -> str:
     """Return the time in UTC, to the millisecond."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+
+
+def _is_attempt(entry: os.DirEntry[str]) -> bool:
+    return entry.name.isdigit() and entry.is_dir()
 
 
 def _check_started(attempt: Attempt) -> None:

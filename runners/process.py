@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.registry import ROOT
-from harness.spec import Spec
+from harness.suite import Resources
+from runners.queue import Job
 
 GRACE = 10.0
 """Seconds that a worker whose pipes are closed has to end."""
@@ -30,21 +31,34 @@ class Options:
     suite: str | None = None
     mirror: Path | None = None
     device: str = "cpu"
-    workers: int = 1
+    threads: int = 1
+    """What the suite's runs use; each worker is told by its runs."""
+    workers: int | None = 1
+    """How many; null for as many as the executor finds room for."""
     keep: str = "final"
     max_minutes: float | None = None
     checkpoint_minutes: float | None = None
+    runs_per_device: int = 1
+    """How many workers share a device at a time."""
+    executor: str = "local"
+    address: str | None = None
+    """Of the cluster, in the executor's own words."""
+    resources: Resources = Resources()
+    """What a worker of a cluster is given."""
+    program: str = "runners.worker"
+    """The module that serves jobs."""
 
 
 class WorkerProcess:
     """One warm process in a session of its own, so that the terminal's Ctrl-C is for the scheduler, which drains."""
 
-    def __init__(self, options: Options, threads: int) -> None:
+    def __init__(self, options: Options, threads: int, variables: Mapping[str, str] | None = None) -> None:
         self.threads = threads
         self._healthy = True
-        command = [sys.executable, "-m", "runners.worker", "--out", str(options.out), "--device", options.device]
+        command = [sys.executable, "-m", options.program, "--out", str(options.out), "--device", options.device]
         command += ["--threads", str(threads), "--keep", options.keep]
         command += ["--suite", options.suite] if options.suite else []
+        command += ["--runs-per-device", str(options.runs_per_device)] if options.runs_per_device > 1 else []
         command += ["--mirror", str(options.mirror)] if options.mirror else []
         minutes = options.checkpoint_minutes
         command += ["--checkpoint-minutes", str(minutes)] if minutes else []
@@ -57,7 +71,7 @@ class WorkerProcess:
             text=True,
             encoding="utf-8",
             errors="replace",
-            env=_environment(),
+            env=_environment() | dict(variables or {}),
             start_new_session=True,
         )
         self._errors: deque[str] = deque(maxlen=20)
@@ -72,15 +86,15 @@ class WorkerProcess:
 
     @property
     def usable(self) -> bool:
-        """Return whether another spec may be sent."""
+        """Return whether another job may be sent."""
         return self._healthy and self._process.poll() is None
 
-    def execute(self, spec: Spec, observe: Callable[[Mapping[str, Any]], None]) -> bool:  # Any: events are JSON
-        """Send one spec and pass its events on; return whether it ended, as opposed to the process."""
+    def execute(self, job: Job, observe: Callable[[Mapping[str, Any]], None]) -> bool:  # Any: events are JSON
+        """Send one job and pass its events on; return whether it ended, as opposed to the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(spec.model_dump_json() + "\n")
+            self._process.stdin.write(job.line() + "\n")
             self._process.stdin.flush()
         except OSError:
             return False

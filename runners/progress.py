@@ -49,14 +49,21 @@ class Progress:
     def __call__(self, spec: Spec | None, event: Mapping[str, Any]) -> None:
         """Take one event."""
         if spec is None:
-            told = "interrupted: the running attempts are finished, nothing more starts; again to stop now"
-            self._console.print(told, soft_wrap=True)
+            self._of_all(event)
         elif event["type"] == "ended":
             with self._lock:
                 self._end(spec, event)
         else:
             began = self._running[spec.run_id][2] if spec.run_id in self._running else time.monotonic()
             self._running[spec.run_id] = (spec, event, began)
+
+    def _of_all(self, event: Mapping[str, Any]) -> None:
+        if event["type"] == "added":
+            self._total += event["runs"]
+            return
+        draining = "interrupted: the running attempts are finished, nothing more starts; again to stop now"
+        told = f"warning: {event['message']}" if event["type"] == "warning" else draining
+        self._console.print(told, soft_wrap=True)
 
     def _end(self, spec: Spec, event: Mapping[str, Any]) -> None:
         began = self._running.pop(spec.run_id, (spec, event, time.monotonic()))[2]

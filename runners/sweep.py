@@ -23,7 +23,7 @@ from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, NotApplicable, UnwritableFolder, UserError
 from harness.matrix import Expansion
-from harness.record import Digests, Record, Status
+from harness.record import Digests, Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
 from runners.attempt import (
@@ -37,8 +37,10 @@ from runners.attempt import (
     records,
     unfinished,
 )
-from runners.local import LocalExecutor, Observer
+from runners.estimate import Speeds
+from runners.executor import Executor, Observer, executor
 from runners.process import Options
+from runners.queue import Follow, Queue
 
 State = Literal["done", "todo", "stale", "not_applicable"]
 RERUN: tuple[Status, ...] = ("lost", "cancelled")
@@ -100,7 +102,7 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
     _check_data(expansion.specs, source)
     runs, unreadable = [], []
     for spec in expansion.specs:
-        found, problems = records(out, spec.run_id)
+        found, problems = records(out, run_id(spec))
         unreadable += problems
         runs.append(_from_records(spec, found, source, files[spec.backbone], retry))
     _check_hub([run.spec for run in runs if run.state in ("todo", "stale")], source)
@@ -113,8 +115,8 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
     return Plan(expansion.suite.name, tuple(runs), tuple(unreadable))
 
 
-def run(planned: Plan, options: Options, observe: Observer) -> bool:
-    """Run what a plan calls todo or stale.
+def run(planned: Plan, options: Options, observe: Observer, follow: Follow | None = None) -> bool:
+    """Run what a plan calls todo or stale, and what a search adds to it.
 
     Returns:
         Whether an interrupt ended it early.
@@ -124,9 +126,13 @@ def run(planned: Plan, options: Options, observe: Observer) -> bool:
             attempt = open_attempt(options.out, one.spec, options.suite)
             digests = Digests(provenance=one.provenance)
             close_without_worker(attempt, "not_applicable", "NotApplicable", one.reason, digests)
-    executor = LocalExecutor(options, observe)
-    with _interrupts(executor) as interrupts:
-        executor.run([one.spec for one in planned.runs if one.state in ("todo", "stale")])
+    specs = [one.spec for one in planned.runs if one.state in ("todo", "stale")]
+    known = [one.record for one in planned.runs if one.record is not None]
+    queue = Queue(specs, follow=follow, seconds=Speeds(known, options.device))
+    with executor(options, observe, queue) as started, _interrupts(started) as interrupts:
+        for doubt in started.doubts(specs):
+            observe(None, {"type": "warning", "message": doubt})
+        started.run()
     return bool(interrupts)
 
 
@@ -277,7 +283,7 @@ def _holder(out: Path) -> str:
 
 
 @contextmanager
-def _interrupts(executor: LocalExecutor) -> Iterator[list[int]]:
+def _interrupts(executor: Executor) -> Iterator[list[int]]:
     """Make the first Ctrl-C drain and the second stop; the list fills with what came."""
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from pydantic import JsonValue
+
 # Nothing that loads a numerical library: the thread count must be set before.
 from harness.digest import file_digest
 from harness.environment import describe, limit_threads, redact
@@ -30,6 +32,7 @@ from harness.registry import check_packages
 from harness.spec import Spec
 from runners.attempt import Attempt, attempts, cards, discard_results, failure, now, open_attempt
 from runners.log import Log
+from runners.queue import Job
 
 HEALTHY: tuple[Status, ...] = ("diverged", "not_applicable", "out_of_memory")
 """Statuses besides ok after which the process can be trusted; what else a method did before it failed is not known."""
@@ -43,6 +46,8 @@ def run_one(
     keep: str,
     report: Any,
     checkpoint_minutes: float | None = None,
+    search: dict[str, JsonValue] | None = None,
+    facts: Mapping[str, JsonValue] | None = None,
 ) -> tuple[Record, Path, bool]:
     """Execute one spec in a new attempt and write its record, whatever happens.
 
@@ -56,6 +61,8 @@ def run_one(
         report: called with events (Any: see ``runners.fit.Report``).
         checkpoint_minutes: time between savepoints, from which the next attempt goes on if this one is killed; none
             writes none.
+        search: the bill of the search that chose the values.
+        facts: further facts of the environment that the worker was started in.
 
     Returns:
         The record, its attempt's folder, and whether the worker can go on.
@@ -68,7 +75,7 @@ def run_one(
     from runners.savepoint import Savepoints
 
     attempt = open_attempt(out, spec, suite)
-    run = _Run(attempt, spec, suite, now(), warm.device)
+    run = _Run(attempt, spec, suite, now(), warm.device, search, facts or {})
     report({"type": "started", "run_id": spec.run_id, "attempt": attempt.number})
     outcome, error = Outcome(), None
     earlier = tuple(one.folder for one in attempts(out, spec.run_id) if one.number < attempt.number)
@@ -116,11 +123,21 @@ def main() -> NoReturn:
 
     torch.set_num_threads(options.threads)
     warm = Warm(source, options.device)
+    # Figures of cost are of this run alone only where it had its device for itself.
+    facts = {"runs_per_device": options.runs_per_device} if options.runs_per_device > 1 else {}
     report({"type": "ready"})
     while True:
-        spec = Spec.model_validate_json(jobs.get())
+        job = Job.parse(jobs.get())
         record, folder, healthy = run_one(
-            spec, Path(options.out), warm, options.suite, options.keep, report, options.checkpoint_minutes
+            job.spec,
+            Path(options.out),
+            warm,
+            options.suite,
+            options.keep,
+            report,
+            options.checkpoint_minutes,
+            job.search,
+            facts,
         )
         message = record.error.message if record.error else None
         report(
@@ -167,6 +184,8 @@ class _Run:
     suite: str | None
     started: str
     device: str
+    search: dict[str, JsonValue] | None
+    facts: Mapping[str, JsonValue]
 
     def close(self, outcome: Any, error: BaseException | None) -> Record:  # Any: see run_one
         """Write the attempt's results and, last, its record."""
@@ -199,8 +218,9 @@ class _Run:
             method_config=outcome.method_config,
             sparsity=outcome.sparsity,
             cost=outcome.cost(),
-            environment=describe(self.device, self.spec.threads),
+            environment=describe(self.device, self.spec.threads) | dict(self.facts),
             digests=digests,
+            search=self.search,
             notes=tuple(map(redact, outcome.notes)),
         )
         write_once(folder / RECORD_FILE, record.to_json())
@@ -247,6 +267,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", default="final")
     parser.add_argument("--checkpoint-minutes", type=float)
+    parser.add_argument("--runs-per-device", type=int, default=1)
     return parser.parse_args()
 
 

@@ -12,6 +12,7 @@ from harness.record import Record
 from runners.attempt import records
 from runners.local import LocalExecutor, default_workers
 from runners.process import Options
+from runners.queue import Queue
 from tests.runners.conftest import SIX, Finished
 from tests.runners.faulty import answer, suite
 
@@ -48,9 +49,9 @@ def test_a_run_over_its_time_is_stopped_and_not_tried_again(
     gate.touch()
     monkeypatch.setenv("PARETUNE_TEST_GATE", str(gate))
     told: list[Any] = []
-    executor = LocalExecutor(Options(tmp_path, max_minutes=0.05), lambda spec, event: told.append(event))
     (spec,) = expand(suite(["waiting"])).specs
-    executor.run([spec])
+    options = Options(tmp_path, max_minutes=0.05)
+    LocalExecutor(options, lambda spec, event: told.append(event), Queue([spec])).run()
     (record,), problems = records(tmp_path, spec.run_id)
     assert not problems
     assert record.status == "timed_out"
@@ -63,7 +64,7 @@ def test_workers_that_cannot_start_leave_records_that_say_why(tmp_path: Path) ->
     told: list[Any] = []
     (spec,) = expand(suite(["base"])).specs
     options = Options(tmp_path, "faults", mirror=tmp_path / "nowhere")
-    LocalExecutor(options, lambda spec, event: told.append(event)).run([spec])
+    LocalExecutor(options, lambda spec, event: told.append(event), Queue([spec])).run()
     found, _ = records(tmp_path, spec.run_id)
     assert [(record.status, record.suite) for record in found] == [("lost", "faults")] * 2
     assert [event["again"] for event in told] == [True, False]
@@ -79,15 +80,15 @@ def test_what_the_observer_raises_ends_the_run_and_is_raised(tmp_path: Path) -> 
         raise BrokenPipeError("nobody reads")
 
     specs = expand(suite(["base", "head_only"])).specs
-    executor = LocalExecutor(Options(tmp_path, mirror=tmp_path / "nowhere"), observe)
+    executor = LocalExecutor(Options(tmp_path, mirror=tmp_path / "nowhere"), observe, Queue(specs))
     with pytest.raises(BrokenPipeError, match="nobody reads"):
-        executor.run(specs)
+        executor.run()
     assert [len(records(tmp_path, spec.run_id)[0]) for spec in specs] == [1, 0]
-    assert not executor._live
+    assert not executor._seats
 
 
 def test_nothing_to_run_starts_nothing(tmp_path: Path) -> None:
-    LocalExecutor(Options(tmp_path), lambda spec, event: None).run([])
+    LocalExecutor(Options(tmp_path), lambda spec, event: None, Queue()).run()
     assert not list(tmp_path.iterdir())
 
 

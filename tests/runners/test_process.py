@@ -13,6 +13,7 @@ import pytest
 from harness.matrix import expand
 from harness.record import LOG_FILE, RECORD_FILE, read_record
 from runners.process import Deadline, Options, WorkerProcess
+from runners.queue import Job
 from tests.runners.faulty import suite
 
 
@@ -30,29 +31,29 @@ def test_a_worker_serves_several_specs_and_dies_at_once_with_what_it_started(tmp
     asks, refuses, dies = expand(suite(["asks", "refuses", "forks_and_dies"])).specs
     worker = WorkerProcess(Options(tmp_path, "faults"), threads=1)
     events: list[Any] = []
-    assert worker.execute(asks, events.append)
+    assert worker.execute(Job(asks), events.append)
     assert [event["type"] for event in events] == ["started", "step", "step", "step", "ended"]
     folder = Path(events[-1]["folder"])
     assert read_record(folder / RECORD_FILE).status == events[-1]["status"] == "ok"
     # What a method reads is nothing, and not the next job.
     assert "read ''" in (folder / LOG_FILE).read_text(encoding="utf-8")
 
-    assert worker.execute(refuses, events.append)
+    assert worker.execute(Job(refuses), events.append)
     assert (events[-1]["status"], events[-1]["message"], worker.usable) == ("not_applicable", "smallest is 7", True)
 
     began = time.monotonic()
-    assert not worker.execute(dies, events.append)
+    assert not worker.execute(Job(dies), events.append)
     assert worker.wait() == -signal.SIGKILL
     assert time.monotonic() - began < 20  # its forked child would have held the pipes open for a minute
     assert not worker.usable
-    assert not worker.execute(asks, events.append)
+    assert not worker.execute(Job(asks), events.append)
     worker.close()
 
 
 def test_a_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
     (spec,) = expand(suite(["base"])).specs
     worker = WorkerProcess(Options(tmp_path, mirror=tmp_path / "nowhere"), threads=1)
-    assert not worker.execute(spec, lambda event: None)
+    assert not worker.execute(Job(spec), lambda event: None)
     assert worker.wait() == 1
     assert "is not a folder" in worker.last_words()
     worker.close()
