@@ -150,7 +150,8 @@ def run_suite(
         if not todo and all(run.record for run in planned.runs):
             return SuiteResult(planned, folder, 0)
         where = resolve_device(device) if todo and executor == "local" else device if todo else "cpu"
-        own = default_workers(expansion.suite.threads, where, runs_per_device) if executor == "local" else None
+        ranks = expansion.suite.resources.ranks
+        own = default_workers(expansion.suite.threads, where, runs_per_device, ranks) if executor == "local" else None
         options = Options(
             out=folder,
             suite=expansion.suite.name,

@@ -102,7 +102,7 @@ class Override(Values):
 
 
 class Resources(Values):
-    """What each worker of a cluster is given; one machine shares its own among its workers."""
+    """What each worker is given; of these, one machine shares its own cores and devices among its workers."""
 
     cpus: float | None = Field(default=None, gt=0)
     """Cores; the suite's ``threads`` where it is null."""
@@ -110,6 +110,8 @@ class Resources(Values):
     """Devices; a half lets two workers share one."""
     accelerator: str | None = None
     """The kind of device, in the cluster's own words, such as A100 or H100."""
+    ranks: int = Field(default=1, ge=1)
+    """Processes that train one run together, each on its share of every batch and on a device of its own."""
     memory_gb: float | None = Field(default=None, gt=0)
     minutes: int | None = Field(default=None, gt=0)
     """How long a worker may hold its place, where the cluster wants to know (slurm)."""

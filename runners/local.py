@@ -25,7 +25,7 @@ class LocalExecutor(Executor):
 
     def seat(self, lane: int) -> Seat:
         """Return a seat on the device whose turn it is."""
-        return LocalSeat(self.options, _variables(self.options.device, lane))
+        return LocalSeat(self.options, _variables(self.options.device, lane, self.options.resources.ranks))
 
     def doubts(self, specs: Sequence[Spec]) -> list[str]:
         """Return the arithmetic where the memory of this machine does not serve so many workers."""
@@ -35,12 +35,12 @@ class LocalExecutor(Executor):
         return list(too_many(workers, max(map(weight_bytes, files), default=0), available, copies))
 
 
-def default_workers(threads: int, device: str = "cpu", runs_per_device: int = 1) -> int:
+def default_workers(threads: int, device: str = "cpu", runs_per_device: int = 1, ranks: int = 1) -> int:
     """Return how many workers the cores that this process may use serve, or its devices."""
     if device.startswith("cuda"):
-        return num_devices(device) * runs_per_device
+        return max(1, num_devices(device) * runs_per_device // ranks)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores // threads)
+    return max(1, cores // (threads * ranks))
 
 
 def num_devices(device: str) -> int:
@@ -75,10 +75,11 @@ def visible_to(index: int, visible: str | None) -> str:
     return names[index].strip() if names else str(index)
 
 
-def _variables(device: str, lane: int) -> Mapping[str, str]:
+def _variables(device: str, lane: int, ranks: int) -> Mapping[str, str]:
     count = num_devices(device)
+    own = [(lane * ranks + rank) % count for rank in range(ranks)] if count > 1 else []
     # A worker that sees one device calls it cuda: its records then differ in nothing from those of another's.
-    return {VISIBLE: visible_to(lane % count, os.environ.get(VISIBLE))} if count > 1 else {}
+    return {VISIBLE: ",".join(visible_to(index, os.environ.get(VISIBLE)) for index in own)} if own else {}
 
 
 def _gb(size: int) -> str:

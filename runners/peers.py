@@ -26,9 +26,15 @@ TOGETHER = (Diverged, NotApplicable)
 
 
 class Peers:
-    """The other ranks of this process, which sends them its jobs."""
+    """The other ranks of this process, which sends them its jobs.
+
+    Raises:
+        RuntimeError: if they cannot be started.
+    """
 
     def __init__(self, count: int, device: str, threads: int, mirror: str | None) -> None:
+        from runners.ranks import join
+
         os.environ |= _meeting_point(count)
         command = [sys.executable, "-m", "runners.peers", "--device", device, "--threads", str(threads)]
         command += ["--mirror", mirror] if mirror else []
@@ -37,6 +43,7 @@ class Peers:
             for rank in range(1, count)
         ]
         os.environ |= _place(0)
+        self.ranks = join(device)
 
     def send(self, spec: Spec) -> None:
         """Let every peer execute a job."""
@@ -45,6 +52,10 @@ class Peers:
             with suppress(OSError):  # one that is gone is noticed when gradients are exchanged
                 process.stdin.write(spec.model_dump_json() + "\n")
                 process.stdin.flush()
+
+    def killed(self) -> bool:
+        """Return whether a peer was killed, as opposed to one that failed as this process did."""
+        return any((process.poll() or 0) < 0 for process in self._processes)
 
 
 def _meeting_point(count: int) -> dict[str, str]:
@@ -78,7 +89,7 @@ def main() -> NoReturn:
     ranks = join(options.device)
     warm = Warm(DataSource.of(options.mirror), device_of(options.device, ranks.index))
     for line in sys.stdin:
-        with suppress(*TOGETHER):
+        with suppress(*TOGETHER):  # another error ends this process, and the group with it
             execute(Spec.model_validate_json(line), warm, Outcome(), "none", ranks=ranks)
     sys.stdout.flush()
     os._exit(0)  # rank 0 is gone, and with it the group that an orderly end would wait for

@@ -48,6 +48,7 @@ def run_one(
     checkpoint_minutes: float | None = None,
     search: dict[str, JsonValue] | None = None,
     facts: Mapping[str, JsonValue] | None = None,
+    peers: Any = None,
 ) -> tuple[Record, Path, bool]:
     """Execute one spec in a new attempt and write its record, whatever happens.
 
@@ -63,6 +64,7 @@ def run_one(
             writes none.
         search: the bill of the search that chose the values.
         facts: further facts of the environment that the worker was started in.
+        peers: the ``runners.peers.Peers`` that train with this process; none where it trains alone (Any: as ``warm``).
 
     Returns:
         The record, its attempt's folder, and whether the worker can go on.
@@ -82,11 +84,15 @@ def run_one(
     savepoints = Savepoints(attempt.folder, checkpoint_minutes, earlier)
     with Log(attempt.folder) as log:
         try:
-            execute(spec, warm, outcome, keep, report, savepoints)
+            if peers:
+                peers.send(spec)
+            execute(spec, warm, outcome, keep, report, savepoints, peers and peers.ranks)
         except BaseException as problem:  # the worker is where any exception becomes a record, a method's exit too
             error = problem
             if not isinstance(problem, NotApplicable):
                 log.add(traceback.format_exc())
+    if error is not None and peers and peers.killed():
+        _leave()  # as if this process had been killed itself: the attempt is lost, and started again
     try:
         record = run.close(outcome, error)
     except Exception as problem:  # a full disk, or a method's numbers that no record can hold
@@ -96,6 +102,8 @@ def run_one(
     savepoints.remove()
     # Data or weights that are missing are found before a method touches anything.
     harmless = record.status in HEALTHY or isinstance(error, MissingPrerequisite)
+    if peers and record.status == "out_of_memory":  # they may wait for gradients that this process does not have
+        harmless = False
     healthy = outcome.reusable if record.status == "ok" else harmless
     return record, attempt.folder, healthy
 
@@ -119,12 +127,16 @@ def main() -> NoReturn:
     source = DataSource.of(options.mirror)
     import torch
 
+    from runners.peers import Peers, device_of
     from runners.warm import Warm
 
     torch.set_num_threads(options.threads)
-    warm = Warm(source, options.device)
+    together = options.ranks > 1
+    peers = Peers(options.ranks, options.device, options.threads, options.mirror) if together else None
+    warm = Warm(source, device_of(options.device, 0) if together else options.device)
     # Figures of cost are of this run alone only where it had its device for itself.
     facts = {"runs_per_device": options.runs_per_device} if options.runs_per_device > 1 else {}
+    facts |= {"ranks": options.ranks} if together else {}
     report({"type": "ready"})
     while True:
         job = Job.parse(jobs.get())
@@ -138,6 +150,7 @@ def main() -> NoReturn:
             options.checkpoint_minutes,
             job.search,
             facts,
+            peers,
         )
         message = record.error.message if record.error else None
         report(
@@ -268,6 +281,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--keep", default="final")
     parser.add_argument("--checkpoint-minutes", type=float)
     parser.add_argument("--runs-per-device", type=int, default=1)
+    parser.add_argument("--ranks", type=int, default=1)
     return parser.parse_args()
 
 
