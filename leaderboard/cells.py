@@ -22,8 +22,9 @@ from leaderboard.statistics import Entry, Interval, score_interval
 
 SETTINGS = ("train", "score", "options", "training", "threads")
 """Fields of a spec that usually are equal or follow the method; rows split by them where they would collide."""
-NOT_ENVIRONMENT = ("commit", "dirty")
-"""Environment facts that differ between equal runs: code is compared by provenance digest instead."""
+NOT_ENVIRONMENT = ("commit", "dirty", "runs_per_device")
+"""Environment facts that differ between equal runs: code is compared by provenance digest instead, and runs that share
+a device differ in cost alone."""
 
 
 @dataclass(frozen=True)

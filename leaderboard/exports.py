@@ -16,7 +16,8 @@ from leaderboard.statistics import Interval
 FIELDS = (
     "run_id", "attempt", "suite", "status", "stale", "purpose", "backbone", "method", "values", "budget", "targets",
     "train", "task", "protocol", "policy", "seed", "data_seed", "metric", "headline", "value", "num_items",
-    "data_state", "trained", "head", "total", "stored_bits", "fit_seconds", "seconds", "peak_bytes", "reason",
+    "data_state", "trained", "head", "total", "stored_bits", "fit_seconds", "seconds", "peak_bytes",
+    "runs_per_device", "reason",
 )  # fmt: skip
 CELL_FIELDS = (
     "suite", "backbone", "protocol", "policy", "sizes", "data_seed", "method", "values", "budget", "targets",
@@ -105,6 +106,7 @@ def _lines(run: Run, stale: str) -> Iterator[dict[str, object]]:
         "seconds": round(sum(record.cost.seconds.values()), 3) if record.cost.seconds else "",
         "fit_seconds": record.cost.seconds.get("fit", ""),
         "peak_bytes": record.cost.peak_bytes if record.cost.peak_bytes is not None else "",
+        "runs_per_device": record.environment.get("runs_per_device", 1),
         "reason": record.error.message if record.error else "",
     }
     if record.counts:

@@ -27,6 +27,7 @@ from harness.record import (
     UnreadableRecord,
     json_schema,
     read_record,
+    run_id,
     write_once,
 )
 from harness.registry import ROOT
@@ -148,6 +149,29 @@ def test_what_is_no_record_is_named_and_refused(tmp_path: Path, text: str, reaso
         read_record(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["1e999", "1e+999", "-1E400", "NaN", "-Infinity"])
+def test_no_number_of_a_record_is_infinite_however_it_is_written(tmp_path: Path, number: str) -> None:
+    text = make().to_json()
+    for known in ('"steps": null', '"train_items_per_second": null', '"sparsity": null'):
+        assert known in text
+        path = write(tmp_path, text.replace(known, known.replace("null", number)))
+        with pytest.raises(UnreadableRecord, match="stands where a finite number or null must"):
+            read_record(path)
+
+
+@pytest.mark.parametrize("said", ["NaN", "Infinity", "1e+5", '"schema_version": 7'])
+def test_what_a_record_says_in_words_does_not_matter_to_how_it_is_read(tmp_path: Path, said: str) -> None:
+    record = make().model_copy(update={"notes": (said,)})
+    assert read_record(write(tmp_path, record.to_json())) == record
+
+
+def test_the_run_id_that_is_remembered_is_the_specs_own() -> None:
+    spec = make().spec
+    assert run_id(spec) == spec.run_id
+    other = spec.model_copy(update={"seed": 99})
+    assert run_id(other) == other.run_id != run_id(spec)
 
 
 def test_a_binary_or_absent_file_is_refused(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 
 from harness.record import Failure
-from leaderboard.cells import tabulate
+from leaderboard.cells import differing, tabulate
 from leaderboard.exports import CELL_FIELDS, FIELDS, cells_csv, records_csv, records_json
 from leaderboard.load import load_records
+from leaderboard.page import build_board
 from tests.leaderboard.making import Made, answers, card
 
 
@@ -55,3 +56,16 @@ def test_cells_csv_has_a_line_per_cell_with_its_interval_seeds_and_marks(tmp_pat
     ]  # fmt: skip
     assert [bad[name] for name in chosen] == ["full", "{}", "glue/sst2", "", "", "0 1", "", "0", ""]
     assert (bad["mean"], bad["low"], bad["high"]) == ("", "", "")
+
+
+def test_what_a_run_cost_says_where_it_shared_its_device(tmp_path: Path) -> None:
+    Made(items={"glue/sst2": answers(10, 2)}, environment={"device": "cuda"}).write(tmp_path / "records")
+    packed = Made(seed=1, items={"glue/sst2": answers(10, 2)}, environment={"device": "cuda", "runs_per_device": 4})
+    packed.write(tmp_path / "records")
+    runs = load_records([tmp_path / "records"]).runs
+    lines = list(csv.DictReader(records_csv(runs, {}).splitlines()))
+    assert {(line["seed"], line["runs_per_device"]) for line in lines} == {("0", "1"), ("1", "4")}
+    assert differing(run.record for run in runs) == ()  # scores are compared all the same
+    build_board([tmp_path / "records"], tmp_path / "site", {})
+    pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob("*.html")]
+    assert sum("Not comparable: 4 runs shared the device." in page for page in pages) == 1

@@ -64,6 +64,20 @@ BODIES = {
     def finalize(self, model):
         raise ZeroDivisionError("finalize went wrong")
 """,
+    "in_merge": """
+    def merge(self, model):
+        raise RuntimeError("merge went wrong")
+""",
+    "exhausts": """
+    def attach(self, model, plan, streams):
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        limits = resource.getrlimit(resource.RLIMIT_AS)
+        resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), limits[1]))
+        try:
+            self.much = [bytearray(8 << 20) for _ in range(1000)]
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, limits)
+""",
     "in_count": """
     def count(self, model, plan):
         raise TypeError("count went wrong")

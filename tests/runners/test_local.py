@@ -7,14 +7,19 @@ from typing import Any
 import pytest
 
 from harness.api import run_suite
+from harness.backbone import BackboneFiles, locate
+from harness.errors import UnknownName
 from harness.matrix import expand
 from harness.record import Record
+from harness.suite import BadSuite
 from runners.attempt import records
-from runners.local import LocalExecutor, default_workers
+from runners.local import LocalExecutor, default_workers, too_many, visible_to, weight_bytes
 from runners.process import Options
 from runners.queue import Queue
 from tests.runners.conftest import SIX, Finished
 from tests.runners.faulty import answer, suite
+
+TRAINING: dict[str, Any] = {"epochs": 1, "batch_size": 4, "max_length": 32, "lr": 0.01}
 
 
 def by_method(found: list[Record]) -> dict[str, Any]:
@@ -90,6 +95,75 @@ def test_what_the_observer_raises_ends_the_run_and_is_raised(tmp_path: Path) -> 
 def test_nothing_to_run_starts_nothing(tmp_path: Path) -> None:
     LocalExecutor(Options(tmp_path), lambda spec, event: None, Queue()).run()
     assert not list(tmp_path.iterdir())
+
+
+def test_more_workers_than_memory_allows_are_warned_of_with_the_arithmetic() -> None:
+    assert not list(too_many(4, weights=1 << 30, available=64 << 30))
+    (warning,) = too_many(16, weights=2 << 30, available=32 << 30)
+    assert warning == (
+        "16 workers may take 166.2 GB (0.4 GB each, and 5 times the 2.0 GB of the largest backbone), but 32.0 GB are "
+        "free; --workers 3 would fit"
+    )
+    assert "--workers 1 would fit" in next(iter(too_many(2, weights=100 << 30, available=1 << 30)))
+
+
+def test_the_warning_is_told_and_the_suite_is_run_all_the_same(tmp_path: Path) -> None:
+    many = 1 << 12
+    told: list[Any] = []
+    result = run_suite(
+        suite(["base"], seeds=[0]), out=tmp_path, workers=many, device="cpu", observe=lambda plan: _notes(told)
+    )
+    assert result.plan.ok()
+    assert not told  # one run needs one worker
+    specs = expand(suite(["base"], seeds=list(range(20)))).specs
+    executor = LocalExecutor(Options(tmp_path, workers=many), _notes(told), Queue(specs))
+    assert not executor.doubts(specs)
+    (doubt,) = executor.doubts(specs * many)
+    assert doubt.startswith(f"{many} workers may take ")
+
+
+def _notes(told: list[Any]) -> Any:
+    return lambda spec, event: told.append(event) if event["type"] == "warning" else None
+
+
+def test_weights_are_counted_as_they_lie_on_disk(tmp_path: Path) -> None:
+    assert weight_bytes(locate("tiny:bert")) == 0
+    (tmp_path / "model.safetensors").write_bytes(b"x" * 100)
+    (tmp_path / "tokenizer.json").write_bytes(b"x" * 100)
+    assert weight_bytes(BackboneFiles("path:x", tmp_path, "bert", "digest")) == 100
+
+
+@pytest.mark.parametrize(
+    ("index", "visible", "name"), [(0, None, "0"), (3, None, "3"), (1, "4, 7", "7"), (0, "GPU-aa,GPU-bb", "GPU-aa")]
+)
+def test_each_worker_sees_one_of_the_devices_that_are_visible_here(index: int, visible: str | None, name: str) -> None:
+    assert visible_to(index, visible) == name
+
+
+@pytest.mark.gpu
+def test_runs_that_share_a_device_are_equal_and_say_so(tmp_path: Path) -> None:
+    asked = suite(["head_only", {"lora": {"rank": 2}}], training={"deterministic": True, **TRAINING})
+    alone = run_suite(asked, out=tmp_path / "alone", device="cuda", workers=1)
+    packed = run_suite(asked, out=tmp_path / "packed", device="cuda", runs_per_device=2)
+    assert by_method(packed.records) == by_method(alone.records)
+    assert {record.environment.get("runs_per_device") for record in alone.records} == {None}
+    assert {record.environment["runs_per_device"] for record in packed.records} == {2}
+
+
+def test_a_record_says_that_its_device_was_shared(tmp_path: Path) -> None:
+    (spec,) = expand(suite(["base"])).specs
+    options = Options(tmp_path, "faults", runs_per_device=3)
+    LocalExecutor(options, lambda spec, event: None, Queue([spec])).run()
+    ((record,), _) = records(tmp_path, spec.run_id)
+    assert record.environment["runs_per_device"] == 3
+
+
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match=r"unknown device 'cuda:99' in --device; .*(auto|cuda)"):
+        run_suite(suite(["base"]), out=tmp_path / "out", device="cuda:99")
+    with pytest.raises(BadSuite, match="--runs-per-device is at least 1; 0 came"):
+        run_suite(suite(["base"]), out=tmp_path / "out", runs_per_device=0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_workers_are_as_many_as_the_cores_serve() -> None:
