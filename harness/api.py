@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from harness import provenance, registry
 from harness.backbone import locate
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite, UnknownName, UnwritableFolder
+from harness.environment import limit_threads
+from harness.errors import MissingPrerequisite, NoData, UnknownName, UnwritableFolder
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status
 from harness.spec import Spec
@@ -19,7 +20,10 @@ from harness.suite import BadSuite, Suite, read
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
+    from runners.forecast import Forecast
+    from runners.reproduce import Reproduction
     from runners.sweep import Plan
+    from runners.watched import Watched
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
 
@@ -88,7 +92,7 @@ def run_suite(
     retry: Collection[str] = (),
     workers: int | None = None,
     device: str = "auto",
-    observe: Callable[[Plan], Observer] | None = None,
+    observe: Callable[[Watched], Observer] | None = None,
 ) -> SuiteResult:
     """Run what a suite still needs; finished runs are left as they are.
 
@@ -101,15 +105,18 @@ def run_suite(
         retry: statuses whose runs are tried again.
         workers: processes; by default what the cores serve at the suite's ``threads``, and one per GPU run.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        observe: given the plan, returns what is told each event.
+        observe: given the plan and what will become of it, returns what is told each event.
 
     Raises:
         Busy: if another scheduler works on the folder; else as ``plan_suite``.
     """
+    from runners.forecast import past
     from runners.local import default_workers
     from runners.process import Options
+    from runners.status import Notes
     from runners.sweep import hold, output_folder
     from runners.sweep import run as run_plan
+    from runners.watched import Watched
 
     if workers is not None and workers < 1:
         raise BadSuite(f"--workers is at least 1; {workers} came")
@@ -135,11 +142,39 @@ def run_suite(
             max_minutes=expansion.suite.max_minutes,
             checkpoint_minutes=expansion.suite.checkpoint_minutes,
         )
-        interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
+        kind, speeds = past(folder, where, expansion.suite.threads)
+        watched = Watched(planned, folder, options.workers, kind, speeds)
+        watched.audience += [observe(watched)] if observe else []
+        with Notes(watched):
+            interrupted = run_plan(planned, options, watched)
         return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)
 
 
-def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto") -> tuple[Record, Path]:
+def forecast_plan(
+    plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto", threads: int = 1
+) -> Forecast:
+    """Return how long what a plan still needs will take, by past records of the same kind of device.
+
+    Args:
+        plan: from ``plan_suite``.
+        out: the folder of runs, whose records are read beside the published ones.
+        workers: processes; by default as ``run_suite`` takes them.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        threads: the suite's.
+    """
+    from runners.forecast import forecast, job, past
+    from runners.local import default_workers
+
+    todo = [run.spec for run in plan.runs if run.state in ("todo", "stale")]
+    where = resolve_device(device) if todo else "cpu"  # with nothing to do, no tensor library is loaded
+    kind, speeds = past(out, where, threads)
+    number = workers or (1 if where.startswith("cuda") else default_workers(threads))
+    return forecast(map(job, todo), speeds, kind, number)
+
+
+def run_spec(
+    spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto", keep: str = "final"
+) -> tuple[Record, Path]:
     """Run one spec in this process and return its record and the attempt's folder.
 
     Raises:
@@ -155,8 +190,41 @@ def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: st
     torch.set_num_threads(spec.threads)
     warm = Warm(source, resolve_device(device))
     _make_folder(out)
-    record, folder, _ = run_one(spec, out, warm, None, "final", lambda event: None)
+    record, folder, _ = run_one(spec, out, warm, None, keep, lambda event: None)
     return record, folder
+
+
+def reproduce(
+    run_id: str,
+    folders: Sequence[str | Path],
+    into: Path,
+    mirror: str | Path | None = None,
+    device: str = "auto",
+) -> Reproduction:
+    """Run a record's spec again in this process, and say which of its numbers came back.
+
+    Args:
+        run_id: a run id, or the beginning of one.
+        folders: where to look for its record, and for those of other seeds.
+        into: the folder that the new record goes to; made, and empty if it is there.
+        mirror: a local copy of the data.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        NoData: if there is no such record, it holds nothing to come back to, or its data or weights are not here.
+        UnknownName, BadSuite, UnwritableFolder: as ``run_spec``.
+    """
+    from runners.reproduce import compare, look_up
+
+    recorded, others = look_up(run_id, [Path(folder) for folder in folders])
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise UnwritableFolder(into, FileExistsError("it is not empty"), "--into")
+    limit_threads(recorded.spec.threads)
+    try:
+        now, _ = run_spec(recorded.spec, into, mirror, device, keep="none")
+    except MissingPrerequisite as error:
+        raise NoData(f"run {recorded.run_id} cannot be run again here: {error}") from error
+    return compare(recorded, now, others)
 
 
 def load_records(folders: Sequence[str | Path]) -> Loaded:
