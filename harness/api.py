@@ -118,8 +118,7 @@ def run_suite(
     from runners.sweep import run as run_plan
     from runners.watched import Watched
 
-    if workers is not None and workers < 1:
-        raise BadSuite(f"--workers is at least 1; {workers} came")
+    _check_workers(workers)
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
     arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
@@ -150,9 +149,7 @@ def run_suite(
         return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)
 
 
-def forecast_plan(
-    plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto", threads: int = 1
-) -> Forecast:
+def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto") -> Forecast:
     """Return how long what a plan still needs will take, by past records of the same kind of device.
 
     Args:
@@ -160,13 +157,19 @@ def forecast_plan(
         out: the folder of runs, whose records are read beside the published ones.
         workers: processes; by default as ``run_suite`` takes them.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        threads: the suite's.
+
+    Raises:
+        UnknownName, BadSuite: for a device that is not here, or no workers.
     """
-    from runners.forecast import forecast, job, past
+    from runners.forecast import Speeds, forecast, job, past
     from runners.local import default_workers
 
+    _check_device(device)
+    _check_workers(workers)
     todo = [run.spec for run in plan.runs if run.state in ("todo", "stale")]
-    where = resolve_device(device) if todo else "cpu"  # with nothing to do, no tensor library is loaded
+    if not todo:  # neither records nor a tensor library are needed to know
+        return forecast((), Speeds(), device, workers or 1)
+    where, threads = resolve_device(device), max(spec.threads for spec in todo)
     kind, speeds = past(out, where, threads)
     number = workers or (1 if where.startswith("cuda") else default_workers(threads))
     return forecast(map(job, todo), speeds, kind, number)
@@ -304,6 +307,11 @@ def _check_device(name: str) -> None:
     """Refuse a device that is not here; the two that always are need no tensor library to know."""
     if name not in ("auto", "cpu"):
         resolve_device(name)
+
+
+def _check_workers(workers: int | None) -> None:
+    if workers is not None and workers < 1:
+        raise BadSuite(f"--workers is at least 1; {workers} came")
 
 
 def resolve_device(name: str) -> str:

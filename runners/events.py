@@ -58,7 +58,7 @@ class JsonEvents:
             self._write(kind, {"run_id": spec.run_id, **self._end(event)})
 
     def _end(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        watched = self._watched
+        watched, left = self._watched, self._watched.seconds_left()
         return {
             "status": event["status"],
             "message": event.get("message"),
@@ -66,7 +66,7 @@ class JsonEvents:
             "again": bool(event.get("again")),
             "ended": watched.num_ended,
             "total": watched.total,
-            "seconds_left": watched.seconds_left(),
+            "seconds_left": None if left is None else round(left, 1),
         }
 
     def _write(self, kind: str, facts: Mapping[str, Any]) -> None:

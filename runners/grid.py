@@ -7,8 +7,9 @@ what it tells: cells where something runs or went wrong stay longest, and what i
 from __future__ import annotations
 
 import string
+import textwrap
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -63,30 +64,43 @@ class Block:
     rows: dict[str, Row] = field(default_factory=dict)
     tasks: list[str] = field(default_factory=list)
 
-    def add(self, spec: Spec) -> None:
+    def add(self, run_id: str, spec: Spec) -> None:
         """Find the place of a run."""
         if spec.train not in self.tasks:
             self.tasks.append(spec.train)
         label = method_label(spec)
-        self.rows.setdefault(label, Row(label)).cells.setdefault(spec.train, []).append(spec.run_id)
+        self.rows.setdefault(label, Row(label)).cells.setdefault(spec.train, []).append(run_id)
+
+
+class Layout(NamedTuple):
+    """How a block is drawn: in which columns, and under which lines of head."""
+
+    block: Block
+    tasks: tuple[str, ...]
+    label: int
+    """Letters of a row's name."""
+    column: int
+    """Signs of a cell, without the blank before it."""
+    head: tuple[Text, ...]
 
 
 class Grid:
     """The places of all runs, and how they look."""
 
-    def __init__(self, specs: Iterable[Spec], wide: bool) -> None:
+    def __init__(self, specs: Mapping[str, Spec], wide: bool) -> None:
         self._wide = wide
         self._blocks: dict[str, Block] = {}
         self._placed: set[str] = set()
-        for spec in specs:
-            self.add(spec)
+        self.place(specs)
 
-    def add(self, spec: Spec) -> None:
-        """Give a run a place, once."""
-        run_id = spec.run_id
-        if run_id not in self._placed:
-            self._placed.add(run_id)
-            self._blocks.setdefault(spec.backbone, Block(spec.backbone)).add(spec)
+    def place(self, specs: Mapping[str, Spec]) -> None:
+        """Give every run, by its id, a place, once."""
+        if len(specs) == len(self._placed):
+            return
+        for run_id, spec in specs.items():
+            if run_id not in self._placed:
+                self._placed.add(run_id)
+                self._blocks.setdefault(spec.backbone, Block(spec.backbone)).add(run_id, spec)
 
     def legend(self, states: Mapping[str, str]) -> Text:
         """Return what each sign means, with the number of runs in that state."""
@@ -105,57 +119,28 @@ class Grid:
             width: columns of the terminal.
             height: lines that it may take.
         """
-        kept = self._choose(states, height)
-        lines: list[Text] = []
-        for block in self._blocks.values():
-            rows = [row for row in block.rows.values() if id(row) in kept]
-            if rows:
-                lines += self._draw(block, rows, states, width)
-        left_out = [row for block in self._blocks.values() for row in block.rows.values() if id(row) not in kept]
-        if left_out:
-            counts = Counter(states[run] for row in left_out for runs in row.cells.values() for run in runs)
-            told = ", ".join(f"{counts[state]} {state}" for state in sorted(counts, key=_rank))
-            lines.append(_cut(Text(f"and {len(left_out)} more rows: {told}", style="dim"), width))
+        layouts = [_layout(block, states, width, height) for block in self._blocks.values()]
+        kept = _choose(layouts, states, height)
+        lines, left_out = [], Counter[str]()
+        num_left_out = 0
+        for layout in layouts:
+            rows = [row for row in layout.block.rows.values() if id(row) in kept]
+            lines += [*layout.head, *(self._row(layout, row, states, width) for row in rows)] if rows else []
+            for row in layout.block.rows.values():
+                if id(row) not in kept:
+                    num_left_out += 1
+                    left_out.update(states[run] for runs in row.cells.values() for run in runs)
+        if num_left_out:
+            told = ", ".join(f"{left_out[state]} {state}" for state in sorted(left_out, key=_rank))
+            lines.append(_cut(Text(f"and {num_left_out} more rows: {told}", style="dim"), width))
         return lines[: max(height, 0)]
 
-    def _choose(self, states: Mapping[str, str], height: int) -> set[int]:
-        """Return which rows there is room for: those that tell most first, each with its block's two lines of head."""
-        rows = [(block, row) for block in self._blocks.values() for row in block.rows.values()]
-        heads = 3 * len(self._blocks)  # a third line may explain the columns
-        if len(rows) + heads <= height:
-            return {id(row) for _, row in rows}
-        room, kept, begun = height - 1, set[int](), set[str]()
-        for block, row in sorted(rows, key=lambda one: _row_rank(one[1], states)):
-            needed = 1 + (0 if block.backbone in begun else 3)
-            if needed <= room:
-                room -= needed
-                begun.add(block.backbone)
-                kept.add(id(row))
-        return kept
-
-    def _draw(self, block: Block, rows: Sequence[Row], states: Mapping[str, str], width: int) -> list[Text]:
-        label = min(max(len(row.label) for row in rows), max(8, width // 3))
-        tasks, column = _columns(block, rows, states, width - label)
-        head, key = Text(" " * label), ""
-        if column < min(NARROWEST_NAME, max(map(len, tasks))):
-            names = dict(zip(tasks, LETTERS, strict=False))
-            key = "  ".join(f"{letter} {task}" for task, letter in names.items())
-        else:
-            names = {task: _short(task, column) for task in tasks}
-        for task in tasks:
-            head.append(f" {names[task]:<{column}}", style="dim")
-        left_out = len(block.tasks) - len(tasks)
-        title = f"{block.backbone}{f'  ({left_out} of {len(block.tasks)} tasks left out)' if left_out else ''}"
-        lines = [_cut(Text(title, style="bold"), width), _cut(head, width)]
-        if key:
-            lines.append(_cut(Text(key, style="dim"), width))
-        for row in rows:
-            line = Text(f"{_short(row.label, label):<{label}}")
-            for task in tasks:
-                line.append(" ")
-                line.append_text(self._cell([states[run] for run in row.cells.get(task, ())], column))
-            lines.append(_cut(line, width))
-        return lines
+    def _row(self, layout: Layout, row: Row, states: Mapping[str, str], width: int) -> Text:
+        line = Text(f"{_short(row.label, layout.label):<{layout.label}}")
+        for task in layout.tasks:
+            line.append(" ")
+            line.append_text(self._cell([states[run] for run in row.cells.get(task, ())], layout.column))
+        return _cut(line, width)
 
     def _cell(self, states: Sequence[str], column: int) -> Text:
         text = Text()
@@ -176,20 +161,49 @@ class Grid:
         return sign.wide if self._wide else sign.plain
 
 
-def _columns(block: Block, rows: Sequence[Row], states: Mapping[str, str], room: int) -> tuple[list[str], int]:
-    """Return the tasks that there is room for, and the width of a column without the blank before it."""
-    most = min(max(1, room // 2), len(LETTERS))
-    tasks = block.tasks
-    if len(tasks) > most:
-        ranks = {
-            task: min((_rank(states[run]) for row in rows for run in row.cells.get(task, ())), default=99)
-            for task in tasks
-        }
-        chosen = set(sorted(tasks, key=lambda task: ranks[task])[:most])
-        tasks = [task for task in tasks if task in chosen]
-    signs = max(len(runs) for row in rows for runs in row.cells.values())
+def _choose(layouts: Sequence[Layout], states: Mapping[str, str], height: int) -> set[int]:
+    """Return which rows there is room for: those that tell most first, each with its block's head."""
+    rows = [(layout, row) for layout in layouts for row in layout.block.rows.values()]
+    if len(rows) + sum(len(layout.head) for layout in layouts) <= height:
+        return {id(row) for _, row in rows}
+    room, kept, begun = height - 1, set[int](), set[str]()  # the last line counts what is left out
+    for layout, row in sorted(rows, key=lambda one: _row_rank(one[1], states)):
+        needed = 1 + (0 if layout.block.backbone in begun else len(layout.head))
+        if needed <= room:
+            room -= needed
+            begun.add(layout.block.backbone)
+            kept.add(id(row))
+    return kept
+
+
+def _layout(block: Block, states: Mapping[str, str], width: int, height: int) -> Layout:
+    label = min(max(map(len, block.rows)), max(8, width // 3))
+    tasks = _tasks(block, states, min(max(1, (width - label) // 2), len(LETTERS)))
+    signs = max(len(runs) for row in block.rows.values() for runs in row.cells.values())
     wanted = max(signs, max(map(len, tasks)))
-    return tasks, max(1, min(wanted, room // len(tasks) - 1))
+    column = max(1, min(wanted, (width - label) // len(tasks) - 1))
+    names, key = {task: _short(task, column) for task in tasks}, ""
+    if column < min(NARROWEST_NAME, max(map(len, tasks))):
+        names = dict(zip(tasks, LETTERS, strict=False))
+        key = "  ".join(f"{letter} {task}" for task, letter in names.items())
+    line = " " * label + "".join(f" {names[task]:<{column}}" for task in tasks)
+    missing = len(block.tasks) - len(tasks)
+    title = f"{block.backbone}{f'  ({missing} of {len(block.tasks)} tasks left out)' if missing else ''}"
+    keys = textwrap.wrap(key, width, max_lines=max(1, height // 4), placeholder=" ...")
+    head = [Text(title, style="bold"), *(Text(one, style="dim") for one in (line, *keys))]
+    return Layout(block, tuple(tasks), label, column, tuple(_cut(one, width) for one in head))
+
+
+def _tasks(block: Block, states: Mapping[str, str], most: int) -> list[str]:
+    """Return the tasks that there is room for, those that tell most."""
+    if len(block.tasks) <= most:
+        return block.tasks
+    ranks = dict.fromkeys(block.tasks, len(SIGNS))
+    for row in block.rows.values():
+        for task, runs in row.cells.items():
+            ranks[task] = min(ranks[task], *(_rank(states[run]) for run in runs))
+    chosen = set(sorted(block.tasks, key=lambda task: ranks[task])[:most])
+    return [task for task in block.tasks if task in chosen]
 
 
 def _row_rank(row: Row, states: Mapping[str, str]) -> int:

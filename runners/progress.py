@@ -28,7 +28,7 @@ class Progress:
     def __init__(self, console: Console, watched: Watched) -> None:
         self._console = console
         self._watched = watched
-        self._grid = Grid(watched.specs.values(), wide=console.encoding.startswith("utf"))
+        self._grid = Grid(watched.specs, wide=console.encoding.startswith("utf"))
         self._began: dict[str, float] = {}
         self._live = (
             Live(console=console, refresh_per_second=REFRESH, get_renderable=self._view)
@@ -68,8 +68,7 @@ class Progress:
         """Return the picture: the grid, what went wrong, what runs, and the tally, in the room that there is."""
         width, height = self._console.width, self._console.height - 1  # the cursor stands on a line of its own
         watched = self._watched
-        for spec in list(watched.specs.values()):
-            self._grid.add(spec)
+        self._grid.place(dict(watched.specs))  # finals of a search are known late
         states = dict(watched.states)
         end = [_fit(self._grid.legend(states), width), _fit(Text(self._tally(), style="bold"), width)]
         room = max(0, height - len(end))
