@@ -6,18 +6,17 @@ told by what every attempt leaves: ``started.json`` before work and ``record.jso
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from pydantic import JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from harness.record import RECORD_FILE, STARTED_FILE, UnreadableRecord
 from harness.spec import Spec
@@ -32,6 +31,25 @@ if TYPE_CHECKING:  # it loads what ``status`` can do without
 PROGRESS_FILE, SCHEDULER_FILE = ".progress.json", ".scheduler.json"
 PACE = 2.0
 """Seconds between notes."""
+
+
+class Note(BaseModel):
+    """What ``.progress.json`` holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    pid: int
+    suite: str
+    ended: int
+    """Runs that ended under this scheduler."""
+    total: int
+    seconds_left: float | None
+    draining: bool
+    """Whether an interrupt came: what runs is finished, nothing more starts."""
+    steps: dict[str, tuple[int, int]]
+    """Run id to step and steps, of what runs."""
+    at: str = ""
+    """UTC, ISO 8601."""
 
 
 class Notes:
@@ -58,32 +76,31 @@ class Notes:
             self._path.unlink(missing_ok=True)
 
     def _keep(self) -> None:
-        before = ""
+        before = None
         while True:
-            facts = self._facts()
-            text = json.dumps(facts, allow_nan=False)
-            if text != before:
+            note = self._note()
+            if note != before:
                 with suppress(OSError):
-                    partial = self._path.with_name(f"{PROGRESS_FILE}.{os.getpid()}.partial")
-                    partial.write_text(json.dumps({**facts, "at": now()}), encoding="utf-8")
+                    partial = self._path.with_name(f"{PROGRESS_FILE}.{note.pid}.partial")
+                    partial.write_text(note.model_copy(update={"at": now()}).model_dump_json(), encoding="utf-8")
                     partial.replace(self._path)
-                before = text
+                before = note
             if self._ended.wait(PACE):
                 return
 
-    def _facts(self) -> dict[str, JsonValue]:
+    def _note(self) -> Note:
         watched = self._watched
         left = watched.seconds_left()
         steps = {run_id: one.step for run_id, one in dict(watched.running).items() if one.step}
-        return {
-            "pid": os.getpid(),
-            "suite": watched.plan.suite,
-            "ended": watched.num_ended,
-            "total": watched.total,
-            "seconds_left": None if left is None else round(left, 1),
-            "draining": watched.draining,
-            "steps": {run_id: [step["step"], step["steps"]] for run_id, step in steps.items()},
-        }
+        return Note(
+            pid=os.getpid(),
+            suite=watched.plan.suite,
+            ended=watched.num_ended,
+            total=watched.total,
+            seconds_left=None if left is None else round(left, 1),
+            draining=watched.draining,
+            steps={run_id: (step["step"], step["steps"]) for run_id, step in steps.items()},
+        )
 
 
 class Scheduler(NamedTuple):
@@ -116,21 +133,19 @@ class Status:
     doing: tuple[Doing, ...]
     unreadable: tuple[str, ...]
     scheduler: Scheduler | None
-    progress: Mapping[str, Any] | None
-    """What the scheduler has noted (Any: JSON): ``suite``, ``ended``, ``total``, ``draining``."""
+    note: Note | None
+    """What the scheduler has noted."""
     seconds_left: float | None
 
     def as_json(self) -> dict[str, JsonValue]:
         """Return it for machines."""
-        progress = (
-            {key: self.progress[key] for key in ("suite", "ended", "total", "draining")} if self.progress else None
-        )
+        note = self.note.model_dump(mode="json", include={"suite", "ended", "total", "draining"}) if self.note else None
         return {
             "runs": dict(self.counts.items()),
             "unfinished": len(self.doing),
             "running": [_as_json(one) for one in self.doing],
             "scheduler": self.scheduler and self.scheduler._asdict(),
-            "progress": progress,
+            "progress": note,
             "seconds_left": self.seconds_left,
             "unreadable": list(self.unreadable),
         }
@@ -147,9 +162,9 @@ class Status:
             return
         place = "" if self.scheduler.here else f" on {self.scheduler.host}, not seen from here"
         line = f"process {self.scheduler.pid}{place} holds this folder"
-        if self.progress:
-            line += f": {self.progress['ended']} of {self.progress['total']} runs ended"
-            line += ", finishing what runs after an interrupt" if self.progress["draining"] else ""
+        if self.note:
+            line += f": {self.note.ended} of {self.note.total} runs ended"
+            line += ", finishing what runs after an interrupt" if self.note.draining else ""
             line += "" if self.seconds_left is None else f", about {duration(self.seconds_left)} left"
         yield line
 
@@ -163,12 +178,12 @@ def look(folder: Path) -> Status:
     found = contents([folder])
     counts: Counter[str] = Counter(result(attempts).record.status for attempts in found.runs.values())
     scheduler = _scheduler(folder)
-    progress = _progress(folder, scheduler)
-    doing = tuple(_doing(started, progress) for started in _unfinished(folder))
+    note = _noted(folder, scheduler)
+    doing = tuple(_doing(started, note) for started in _unfinished(folder))
     left = None
-    if progress and progress["seconds_left"] is not None:
-        left = max(0.0, round(progress["seconds_left"] - _since(progress["at"]), 1))
-    return Status(dict(counts), doing, tuple(found.unreadable), scheduler, progress, left)
+    if note and note.seconds_left is not None:
+        left = max(0.0, round(note.seconds_left - _since(note.at), 1))
+    return Status(dict(counts), doing, tuple(found.unreadable), scheduler, note, left)
 
 
 def _unfinished(folder: Path) -> Iterator[Started]:
@@ -178,12 +193,12 @@ def _unfinished(folder: Path) -> Iterator[Started]:
                 yield read_started(Attempt(path.parent, path.parent.parent.name, int(path.parent.name)))
 
 
-def _doing(started: Started, progress: Mapping[str, Any] | None) -> Doing:
-    step = progress["steps"].get(started.run_id) if progress else None
+def _doing(started: Started, note: Note | None) -> Doing:
+    step = note.steps.get(started.run_id) if note else None
     state: Literal["running", "elsewhere", "gone"] = "running" if is_alive(started.owner) else "gone"
     if not is_here(started.owner):
         state = "elsewhere"
-    return Doing(started, state, _since(started.started), (step[0], step[1]) if step else None)
+    return Doing(started, state, _since(started.started), step)
 
 
 def _scheduler(folder: Path) -> Scheduler | None:
@@ -195,13 +210,13 @@ def _scheduler(folder: Path) -> Scheduler | None:
     return Scheduler(holder.pid, holder.host, is_here(holder)) if is_alive(holder) else None
 
 
-def _progress(folder: Path, scheduler: Scheduler | None) -> Mapping[str, Any] | None:
+def _noted(folder: Path, scheduler: Scheduler | None) -> Note | None:
     """Return what the scheduler has noted; what a dead one left says nothing."""
     try:
-        facts = json.loads((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
-        return facts if scheduler and facts["pid"] == scheduler.pid else None
-    except (OSError, ValueError, KeyError, TypeError):
+        note = Note.model_validate_json((folder / PROGRESS_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValidationError):
         return None
+    return note if scheduler and note.pid == scheduler.pid else None
 
 
 def _since(moment: str) -> float:
