@@ -3,8 +3,8 @@
 Every line has ``type`` and ``time`` (UTC, ISO 8601). A run is named by ``run_id``. Keys are never renamed or taken
 away; new ones, and new types, may come. Unknown is null.
 
-``plan``      first: ``suite``, ``out`` (the folder), ``counts`` (state to number), ``runs`` (as ``plan --json`` has
-              them: ``run_id``, ``state``, ``reason``) and ``forecast`` (as there).
+``plan``      first, unless nothing is left to do: ``suite``, ``out`` (the folder), ``counts`` (state to number),
+              ``runs`` (as ``plan --json`` has them: ``run_id``, ``state``, ``reason``) and ``forecast`` (as there).
 ``started``   an attempt began: ``run_id``, ``attempt``, ``backbone``, ``method``, ``values``, ``budget`` (text or
               null), ``task``, ``seed``, ``purpose``.
 ``step``      its training went on: ``run_id``, ``step``, ``steps``, ``epoch``, ``loss``.

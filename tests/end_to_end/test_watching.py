@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -123,6 +124,36 @@ def seen(plugins: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) 
         seen.code = terminal.end()
         seen.end = terminal.everything()
     return seen
+
+
+def test_an_interrupt_at_the_terminal_finishes_what_runs_under_the_live_view(
+    plugins: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gate = Path(os.environ[GATE])
+    write_suite(tmp_path / "day.yaml", ["waiting_late"], seeds=[0, 1])
+    gate.touch()
+    words = ["run", "day.yaml", "--out", "out", "--workers", "1", "--device", "cpu"]
+    with Terminal(words, tmp_path) as terminal:
+        try:
+            until(lambda: any("step 8/16" in line for line in terminal.lines()), "the eighth step")
+            os.killpg(terminal.process.pid, signal.SIGINT)
+            until(lambda: any("finishing what runs" in line for line in terminal.lines()), "the answer to Ctrl-C")
+            status = json.loads(until(lambda: drained(tmp_path / "out"), "the note of it"))
+        finally:
+            gate.unlink()
+        assert terminal.end() == 130
+        text = "".join(terminal.everything())
+    assert "interrupted: the running attempts are finished, nothing more starts; again to stop now" in text
+    assert "1 of 2 runs ended" in text
+    assert "interrupted; the rest is run by: paretune run day.yaml --out out --workers 1" in text
+    assert status["progress"]["draining"] is True
+    assert json.loads(call("status", tmp_path / "out", "--json").out)["runs"] == {"ok": 1}
+
+
+def drained(out: Path) -> str | None:
+    text = call("status", out, "--json").out
+    progress = json.loads(text)["progress"]
+    return text if progress and progress["draining"] else None
 
 
 def steps(out: Path) -> bool:
