@@ -55,8 +55,10 @@ class Watched:
     What it holds may be read at any time, from any thread, without waiting for whoever is told something.
     """
 
-    def __init__(self, plan: Plan, out: Path, workers: int, device: str, speeds: Speeds) -> None:
-        self.plan, self.out, self.workers, self.device = plan, out, workers, device
+    def __init__(self, plan: Plan, out: Path, workers: int | None, device: str, speeds: Speeds) -> None:
+        self.plan, self.out, self.device = plan, out, device
+        self.workers = workers
+        """Null where a cluster decides; what runs at once is then counted."""
         self.specs: dict[str, Spec] = {}
         self.states: dict[str, str] = {}
         """Run id to ``todo``, ``running``, or the status of its record."""
@@ -76,7 +78,7 @@ class Watched:
             waits = one.state in ("todo", "stale")
             status = one.record.status if one.record else one.state
             self._add(one.spec, TODO if waits else status)
-        self.forecast: Forecast = forecast(self._jobs.values(), speeds, device, workers)
+        self.forecast: Forecast = forecast(self._jobs.values(), speeds, device, workers or 1)
 
     @property
     def num_ended(self) -> int:
@@ -131,7 +133,7 @@ class Watched:
             if (expected := self._times.wall(asked)) is None:
                 return None
             work, longest = work + max(0.0, expected - spent), max(longest, expected - spent)
-        return max(work / max(self.workers, len(running), 1), longest)
+        return max(work / max(self.workers or 1, len(running)), longest)
 
     def _add(self, spec: Spec, state: str) -> None:
         run_id = spec.run_id
