@@ -16,7 +16,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from harness.spec import Spec
-from runners.summary import method_label
+from runners.summary import budget_label, method_label
 
 
 class Sign(NamedTuple):
@@ -68,7 +68,8 @@ class Block:
         """Find the place of a run."""
         if spec.train not in self.tasks:
             self.tasks.append(spec.train)
-        label = method_label(spec)
+        # The trials of a search differ in values: each in a row of its own would fill the screen.
+        label = method_label(spec) if spec.purpose == "final" else f"{budget_label(spec)} trials"
         self.rows.setdefault(label, Row(label)).cells.setdefault(spec.train, []).append(run_id)
 
 

@@ -29,8 +29,13 @@ def describe(spec: Spec) -> str:
 
 def method_label(spec: Spec) -> str:
     """Return method, values and budget."""
-    values = " ".join(f"{key}={value}" for key, value in spec.values.items())
-    return " ".join(part for part in (spec.method, values, str(spec.budget) if spec.budget else "") if part)
+    values = [f"{key}={value}" for key, value in spec.values.items()]
+    return " ".join([spec.method, *values, *([str(spec.budget)] if spec.budget else [])])
+
+
+def budget_label(spec: Spec) -> str:
+    """Return method and budget."""
+    return f"{spec.method} {spec.budget}" if spec.budget else spec.method
 
 
 class Failed(NamedTuple):
@@ -111,9 +116,11 @@ class Line(NamedTuple):
 
 
 def tally(records: Iterable[Record]) -> list[Line]:
-    """Group records by backbone, method (with values and budget) and scored task."""
+    """Group records of finals by backbone, method (with values and budget) and scored task."""
     lines: dict[tuple[str, str, str], Line] = {}
     for record in records:
+        if record.spec.purpose == "trial":  # never scored: it stands behind the values of a final
+            continue
         numbers = {score.task: score.metrics[score.headline] for score in record.scores}
         for task in record.spec.score:
             key = (record.spec.backbone, method_label(record.spec), task)

@@ -119,3 +119,10 @@ def test_runs_that_become_known_later_get_their_place() -> None:
     grid.place({spec.run_id: spec for spec in asked})
     states |= {spec.run_id: "running" for spec in asked[2:]}
     assert [line.split() for line in drawn(grid, states)[2:]] == [["method0", "··"], ["method1", "▸▸"]]
+
+
+def test_the_trials_of_a_search_share_a_row_whatever_their_values() -> None:
+    (first,) = specs("lora")
+    trials = tuple(first.model_copy(update={"purpose": "trial", "values": {"rank": rank}}) for rank in (1, 2, 4))
+    grid, states = a_grid((*trials, first.model_copy(update={"values": {"rank": 4}})))
+    assert [line.split() for line in drawn(grid, states)[2:]] == [["lora", "trials", "···"], ["lora", "rank=4", "·"]]

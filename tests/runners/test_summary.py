@@ -47,6 +47,11 @@ def test_the_summary_of_undefined_scores_has_no_number() -> None:
     assert shown([a_record(spec, None)]) == [["base", "embedded/polarity", "1,234", "-", "0", ""]]
 
 
+def test_trials_are_no_part_of_the_table() -> None:
+    (spec,) = specs("base")
+    assert shown([a_record(spec.model_copy(update={"purpose": "trial"}), scores=())]) == []
+
+
 def test_equal_errors_are_one_failure_with_its_runs_the_most_frequent_first() -> None:
     runs = specs("head_only", seeds=list(range(9)))
     said = [
