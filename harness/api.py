@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from harness import provenance, registry
 from harness.backbone import locate
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite, UnknownName, UnwritableFolder
+from harness.environment import limit_threads
+from harness.errors import MissingPrerequisite, NoData, UnknownName, UnwritableFolder
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status, run_id
 from harness.spec import Spec
@@ -21,7 +22,10 @@ from harness.suite import BadSuite, Suite, read
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
+    from runners.forecast import Forecast
+    from runners.reproduce import Reproduction
     from runners.sweep import Plan
+    from runners.watched import Watched
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
 
@@ -106,7 +110,7 @@ def run_suite(
     runs_per_device: int = 1,
     executor: str = "local",
     address: str | None = None,
-    observe: Callable[[Plan], Observer] | None = None,
+    observe: Callable[[Watched], Observer] | None = None,
 ) -> SuiteResult:
     """Run what a suite still needs; finished runs are left as they are.
 
@@ -122,20 +126,21 @@ def run_suite(
         runs_per_device: workers that share one GPU; their figures of cost are marked.
         executor: ``local``, ``ray`` or ``slurm``.
         address: of a Ray cluster; one is started on this machine where it is null.
-        observe: given the plan, returns what is told each event.
+        observe: given the plan and what will become of it, returns what is told each event.
 
     Raises:
         Busy: if another scheduler works on the folder; else as ``plan_suite``.
     """
     from runners.executor import check as check_executor
+    from runners.forecast import past
     from runners.local import default_workers
     from runners.process import Options
+    from runners.status import Notes
     from runners.sweep import hold, output_folder
     from runners.sweep import run as run_plan
+    from runners.watched import Watched
 
-    for option, count in (("--workers", workers), ("--runs-per-device", runs_per_device)):
-        if count is not None and count < 1:
-            raise BadSuite(f"{option} is at least 1; {count} came")
+    _check_counts({"--workers": workers, "--runs-per-device": runs_per_device})
     check_executor(executor, address)
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
@@ -167,11 +172,43 @@ def run_suite(
             address=address,
             resources=expansion.suite.resources,
         )
-        interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
+        kind, speeds = past(folder, where, expansion.suite.threads)
+        watched = Watched(planned, folder, options.workers, kind, speeds)
+        watched.audience += [observe(watched)] if observe else []
+        with Notes(watched):
+            interrupted = run_plan(planned, options, watched)
         return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)
 
 
-def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto") -> tuple[Record, Path]:
+def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto") -> Forecast:
+    """Return how long what a plan still needs will take, by past records of the same kind of device.
+
+    Args:
+        plan: from ``plan_suite``.
+        out: the folder of runs, whose records are read beside the published ones.
+        workers: processes; by default as ``run_suite`` takes them.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        UnknownName, BadSuite: for a device that is not here, or no workers.
+    """
+    from runners.forecast import Speeds, forecast, job, past
+    from runners.local import default_workers
+
+    _check_device(device)
+    _check_counts({"--workers": workers})
+    todo = [run.spec for run in plan.runs if run.state in ("todo", "stale")]
+    if not todo:  # neither records nor a tensor library are needed to know
+        return forecast((), Speeds(), device, workers or 1)
+    where, threads = resolve_device(device), max(spec.threads for spec in todo)
+    kind, speeds = past(out, where, threads)
+    number = workers or (1 if where.startswith("cuda") else default_workers(threads))
+    return forecast(map(job, todo), speeds, kind, number)
+
+
+def run_spec(
+    spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto", keep: str = "final"
+) -> tuple[Record, Path]:
     """Run one spec in this process and return its record and the attempt's folder.
 
     Raises:
@@ -187,8 +224,41 @@ def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: st
     torch.set_num_threads(spec.threads)
     warm = Warm(source, resolve_device(device))
     _make_folder(out)
-    record, folder, _ = run_one(spec, out, warm, None, "final", lambda event: None)
+    record, folder, _ = run_one(spec, out, warm, None, keep, lambda event: None)
     return record, folder
+
+
+def reproduce(
+    run_id: str,
+    folders: Sequence[str | Path],
+    into: Path,
+    mirror: str | Path | None = None,
+    device: str = "auto",
+) -> Reproduction:
+    """Run a record's spec again in this process, and say which of its numbers came back.
+
+    Args:
+        run_id: a run id, or the beginning of one.
+        folders: where to look for its record, and for those of other seeds.
+        into: the folder that the new record goes to; made, and empty if it is there.
+        mirror: a local copy of the data.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        NoData: if there is no such record, it holds nothing to come back to, or its data or weights are not here.
+        UnknownName, BadSuite, UnwritableFolder: as ``run_spec``.
+    """
+    from runners.reproduce import compare, look_up
+
+    recorded, others = look_up(run_id, [Path(folder) for folder in folders])
+    if into.exists() and (not into.is_dir() or any(into.iterdir())):
+        raise UnwritableFolder(into, FileExistsError("it is not empty"), "--into")
+    limit_threads(recorded.spec.threads)
+    try:
+        now, _ = run_spec(recorded.spec, into, mirror, device, keep="none")
+    except MissingPrerequisite as error:
+        raise NoData(f"run {recorded.run_id} cannot be run again here: {error}") from error
+    return compare(recorded, now, others)
 
 
 def load_records(folders: Sequence[str | Path]) -> Loaded:
@@ -268,6 +338,12 @@ def _check_device(name: str) -> None:
     """Refuse a device that is not here; the two that always are need no tensor library to know."""
     if name not in ("auto", "cpu"):
         resolve_device(name)
+
+
+def _check_counts(counts: Mapping[str, int | None]) -> None:
+    for option, count in counts.items():
+        if count is not None and count < 1:
+            raise BadSuite(f"{option} is at least 1; {count} came")
 
 
 def resolve_device(name: str) -> str:

@@ -21,6 +21,10 @@ class MissingPrerequisite(UserError, RuntimeError):
     """Data, weights or a library that the run needs is not here; the message names the fix."""
 
 
+class NoData(UserError, LookupError):
+    """There is nothing to compare with; the message names what is missing."""
+
+
 class NotApplicable(Exception):
     """This cell makes no sense (a budget under the floor, a task for another kind of backbone); not a failure."""
 

@@ -1,40 +1,43 @@
-"""Progress of a matrix: a live view on a terminal, plain lines elsewhere, and the summary at the end."""
+"""Progress of a matrix for the person who started it: a live grid on a terminal, a line per ended run elsewhere."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
-from harness.record import Record
 from harness.spec import Spec
+from runners.forecast import duration
+from runners.grid import SIGNS, UNKNOWN, Grid
+from runners.summary import describe
+from runners.watched import Problem, Running, Watched
 
-SHOWN = 12
-"""Running and last ended runs that the live view shows."""
-STYLES = {"ok": "green", "not_applicable": "dim", "lost": "red", "failed": "red", "diverged": "yellow"}
+REFRESH = 4
+"""Pictures per second."""
+TOLD = {
+    "draining": "interrupted: the running attempts are finished, nothing more starts; again to stop now",
+    "warning": "warning: {message}",
+}
+"""What is said of events of the whole matrix."""
+LATEST_PROBLEMS = 3
 
 
 class Progress:
-    """Receives the executor's events; use it as a context around a run."""
+    """Shows what the executor's events made of a matrix; use it as a context around a run."""
 
-    def __init__(self, console: Console, total: int) -> None:
+    def __init__(self, console: Console, watched: Watched) -> None:
         self._console = console
-        self._total = total
-        self._ended: Counter[str] = Counter()
-        self._running: dict[str, tuple[Spec, Mapping[str, Any], float]] = {}  # Any: events are JSON
-        self._last: list[Text] = []
-        self._lock = threading.Lock()  # each worker's events come from a thread of their own
-        self._began = time.monotonic()
+        self._watched = watched
+        self._grid = Grid(watched.specs, wide=console.encoding.startswith("utf"))
+        self._began: dict[str, float] = {}
         self._live = (
-            Live(console=console, refresh_per_second=4, get_renderable=self._view) if console.is_terminal else None
+            Live(console=console, refresh_per_second=REFRESH, get_renderable=self._view)
+            if console.is_terminal
+            else None
         )
 
     def __enter__(self) -> Progress:
@@ -46,110 +49,74 @@ class Progress:
         if self._live:
             self._live.stop()
 
-    def __call__(self, spec: Spec | None, event: Mapping[str, Any]) -> None:
-        """Take one event."""
+    def __call__(self, spec: Spec | None, event: Mapping[str, Any]) -> None:  # Any: events are JSON
+        """Take one event, which ``Watched`` has taken already."""
         if spec is None:
-            self._of_all(event)
-        elif event["type"] == "ended":
-            with self._lock:
-                self._end(spec, event)
-        else:
-            began = self._running[spec.run_id][2] if spec.run_id in self._running else time.monotonic()
-            self._running[spec.run_id] = (spec, event, began)
+            if told := TOLD.get(event["type"]):
+                self._console.print(told.format(**event), soft_wrap=True, markup=False)
+        elif event["type"] == "started":
+            self._began[spec.run_id] = time.monotonic()
+        elif event["type"] == "ended" and not self._live:
+            self._console.print(self._line(spec, event), soft_wrap=True)
 
-    def _of_all(self, event: Mapping[str, Any]) -> None:
-        if event["type"] == "added":
-            self._total += event["runs"]
-            return
-        draining = "interrupted: the running attempts are finished, nothing more starts; again to stop now"
-        told = f"warning: {event['message']}" if event["type"] == "warning" else draining
-        self._console.print(told, soft_wrap=True)
-
-    def _end(self, spec: Spec, event: Mapping[str, Any]) -> None:
-        began = self._running.pop(spec.run_id, (spec, event, time.monotonic()))[2]
-        status = str(event["status"])
-        if event.get("again"):
-            line = Text("[again] ")
-        else:
-            self._ended[status] += 1
-            line = Text(f"[{sum(self._ended.values())}/{self._total}] ")
-        line.append(f"{status:<14}", style=STYLES.get(status, "yellow"))
+    def _line(self, spec: Spec, event: Mapping[str, Any]) -> Text:
+        """Return the line of a run that ended."""
+        status, now = str(event["status"]), time.monotonic()
+        number = "again" if event.get("again") else f"{self._watched.num_ended}/{self._watched.total}"
+        line = Text(f"[{number}] ")
+        line.append(f"{status:<14}", style=SIGNS.get(status, UNKNOWN).style)
         message = str(event.get("message") or "").partition("\n")[0]
-        line.append(f" {describe(spec)}  {time.monotonic() - began:.1f} s  {message}".rstrip())
-        if self._live:
-            self._last = [*self._last, line][-SHOWN:]
-        else:
-            self._console.print(line, soft_wrap=True)
+        line.append(f" {describe(spec)}  {now - self._began.pop(spec.run_id, now):.1f} s  {message}".rstrip())
+        return line
 
-    def _view(self) -> Table:
-        view = Table.grid(padding=(0, 1))
-        for line in self._last:
-            view.add_row(line)
-        for spec, event, began in list(self._running.values()):
-            at = (
-                f"step {event['step']}/{event['steps']}  loss {event['loss']:.3f}"
-                if event["type"] == "step"
-                else "loading"
-            )
-            view.add_row(Text(f"running        {describe(spec)}  {at}  {time.monotonic() - began:.0f} s", style="cyan"))
-        view.add_row(Text(self._tally(), style="bold"))
-        return view
+    def _view(self) -> Group:
+        """Return the picture: the grid, what went wrong, what runs, and the tally, in the room that there is."""
+        width, height = self._console.width, self._console.height - 1  # the cursor stands on a line of its own
+        watched = self._watched
+        self._grid.place(dict(watched.specs))  # finals of a search are known late
+        states = dict(watched.states)
+        end = [_fit(self._grid.legend(states), width), _fit(Text(self._tally(), style="bold"), width)]
+        room = max(0, height - len(end))
+        running = _most([_running(one) for one in list(watched.running.values())], max(1, room // 3), "running")
+        problems = [_problem(one) for one in watched.problems[-LATEST_PROBLEMS:]] if room > 12 else []
+        told = [_fit(line, width) for line in (*problems, *running)][:room]
+        grid = self._grid.lines(states, width, room - len(told))
+        return Group(*grid, *told, *end)
 
     def _tally(self) -> str:
-        done = sum(self._ended.values())
-        spent = time.monotonic() - self._began
-        left = f", about {spent / done * (self._total - done) / 60:.0f} min left" if 0 < done < self._total else ""
-        counts = ", ".join(f"{count} {status}" for status, count in sorted(self._ended.items()))
-        return f"{done} of {self._total} runs ended ({counts or 'none yet'}), {spent / 60:.1f} min{left}"
+        watched = self._watched
+        spent = duration(time.monotonic() - watched.began)
+        left = watched.seconds_left() if watched.num_ended < watched.total else None
+        after = "" if left is None else f", about {duration(left)} left"
+        if watched.draining:
+            after += ", finishing what runs"
+        return f"{watched.num_ended} of {watched.total} runs ended, {spent}{after}"
 
 
-def describe(spec: Spec) -> str:
-    """Return a run in a few words."""
-    return f"{_method(spec)} {spec.train} seed {spec.seed}"
+def _running(one: Running) -> Text:
+    at = "loading"
+    if one.step:
+        loss = one.step["loss"]
+        at = f"step {one.step['step']}/{one.step['steps']}" + ("" if loss is None else f"  loss {loss:.3f}")
+        at += "  scoring" if one.step["step"] == one.step["steps"] else ""
+    return Text(f"{describe(one.spec)}  {at}  {duration(one.seconds())}", style="cyan")
 
 
-class Line(NamedTuple):
-    """One line of the summary: a method on a backbone and a task."""
-
-    backbone: str
-    method: str
-    task: str
-    trained: int | None
-    numbers: tuple[float | None, ...]
-    statuses: Counter[str]
+def _problem(one: Problem) -> Text:
+    again = ", started again" if one.again else ""
+    message = one.message.partition("\n")[0]
+    return Text(f"{one.status}{again}: {describe(one.spec)}: {message}", style=SIGNS.get(one.status, UNKNOWN).style)
 
 
-def tally(records: Iterable[Record]) -> list[Line]:
-    """Group records by backbone, method (with values and budget) and scored task."""
-    lines: dict[tuple[str, str, str], Line] = {}
-    for record in records:
-        numbers = {score.task: score.metrics[score.headline] for score in record.scores}
-        for task in record.spec.score:
-            key = (record.spec.backbone, _method(record.spec), task)
-            trained = record.counts.trained if record.counts else None
-            line = lines.get(key, Line(*key, trained, (), Counter()))
-            statuses = line.statuses + Counter([record.status])
-            known = line.trained if trained is None else trained
-            lines[key] = Line(*key, known, (*line.numbers, numbers.get(task)), statuses)
-    return list(lines.values())
+def _most(lines: list[Text], room: int, what: str) -> list[Text]:
+    """Return the lines, or as many as fit and the number of the others."""
+    if len(lines) <= room:
+        return lines
+    shown = lines[: room - 1]
+    return [*shown, Text(f"and {len(lines) - len(shown)} more {what}", style="cyan")]
 
 
-def summary(lines: Sequence[Line]) -> Table:
-    """Return the table at the end: the mean of the headline metric over seeds times 100, and what is not ok."""
-    table = Table(title="Test scores x 100, mean over seeds (the page has intervals)", title_justify="left")
-    several = len({line.backbone for line in lines}) > 1
-    for name in (*(["backbone"] if several else []), "method", "task", "trained", "mean", "seeds", "not ok"):
-        table.add_column(name, justify="right" if name in ("trained", "mean", "seeds") else "left")
-    for line in lines:
-        known = [number for number in line.numbers if number is not None]
-        mean = f"{100 * sum(known) / len(known):.1f}" if known else "-"
-        wrong = ", ".join(f"{count} {status}" for status, count in sorted(line.statuses.items()) if status != "ok")
-        trained = "-" if line.trained is None else f"{line.trained:,}"
-        named = [escape(name) for name in (*([line.backbone] if several else []), line.method, line.task)]
-        table.add_row(*named, trained, mean, str(len(known)), wrong)
-    return table
-
-
-def _method(spec: Spec) -> str:
-    values = " ".join(f"{key}={value}" for key, value in spec.values.items())
-    return " ".join(part for part in (spec.method, values, str(spec.budget) if spec.budget else "") if part)
+def _fit(line: Text, width: int) -> Text:
+    line.truncate(width, overflow="ellipsis")
+    line.no_wrap = True
+    return line

@@ -13,7 +13,7 @@ from tests.runners.faulty import GATE, SECRET, install, installed
 
 @pytest.fixture(scope="module")
 def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[pytest.MonkeyPatch]:
-    folder = install(tmp_path_factory.mktemp("plugins"), ("leaky", "waiting", "fills_disk"))
+    folder = install(tmp_path_factory.mktemp("plugins"), ("leaky", "waiting", "waiting_late", "in_hook", "fills_disk"))
     with installed(folder), pytest.MonkeyPatch.context() as patch:
         patch.setenv("MY_API_TOKEN", SECRET)
         patch.setenv(GATE, str(folder / "gate"))

@@ -15,9 +15,9 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
-from harness import cli
 from harness.api import SuiteResult, build_board, plan_suite, run_suite
 from harness.record import LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, Record, read_record
+from harness.running import report
 from harness.spec import Spec
 from runners.attempt import attempts, read_started
 from runners.savepoint import SAVEPOINT_FILE
@@ -114,14 +114,12 @@ def test_no_file_and_no_page_holds_the_secret(battered: Battered, tmp_path: Path
 def test_the_advice_for_what_is_not_ok_is_a_command_that_helps(battered: Battered) -> None:
     printed = io.StringIO()
     with pytest.raises(SystemExit) as ended:
-        cli._report(Console(file=printed, highlight=False), battered.result, "faults")
+        report(
+            Console(file=printed, highlight=False), battered.result, ["paretune", "run", "faults", "--out", "my runs"]
+        )
     assert ended.value.code == 1
-    lines = [line for line in printed.getvalue().splitlines() if line.startswith("try the")]
-    command = f"paretune run faults --out {battered.out}"
-    assert lines == [
-        f"try the failed runs again with: {command} --retry failed",
-        f"try the lost runs again with: {command}",
-    ]
+    last = printed.getvalue().splitlines()[-1]
+    assert last == "try what is not ok again with: paretune run faults --out 'my runs' --retry failed"
 
 
 def test_a_long_run_whose_worker_is_killed_goes_on_to_the_same_weights(tmp_path: Path) -> None:

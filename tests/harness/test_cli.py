@@ -70,7 +70,7 @@ def test_a_rerun_of_a_finished_suite_does_nothing_and_says_so(finished: Finished
 
 def test_plan_json_has_the_shape_of_the_design(finished: Finished, tmp_path: Path) -> None:
     planned = json.loads(call("plan", finished.suite, "--out", tmp_path / "new", "--json").out)
-    assert planned.keys() == {"suite", "runs", "counts"}
+    assert planned.keys() == {"suite", "runs", "counts", "forecast"}
     assert planned["suite"] == "small"
     assert planned["counts"] == {"done": 0, "todo": 2, "stale": 0, "not_applicable": 1}
     assert [run.keys() for run in planned["runs"]] == [{"run_id", "state", "reason"}] * 3
@@ -85,8 +85,9 @@ def test_plan_shows_each_run_and_takes_a_filter(finished: Finished, tmp_path: Pa
     shown = call("plan", finished.suite, "--out", tmp_path, "--only", "method=base", "--set", "seeds=[4, 5]")
     assert shown.code == 0
     lines = shown.out.splitlines()
-    assert len(lines) == 3
+    assert len(lines) == 4
     assert re.fullmatch(r"[0-9a-f]{16}  todo +base embedded/agreement seed 4  \(never run\)", lines[0])
+    assert lines[3].startswith("forecast: none, 2 unknown: no record of their backbone on this device (")
     assert lines[2] == "small: 0 done, 2 todo, 0 stale, 0 not_applicable"
 
 
@@ -114,6 +115,10 @@ def test_status_counts(finished: Finished) -> None:
     assert json.loads(call("status", finished.out, "--json").out) == {
         "runs": {"ok": 2, "not_applicable": 1},
         "unfinished": 0,
+        "running": [],
+        "scheduler": None,
+        "progress": None,
+        "seconds_left": None,
         "unreadable": [],
     }
     shown = call("status", finished.out)
@@ -222,7 +227,7 @@ def test_list_tells_which_kinds_there_are() -> None:
 
 def test_version_and_help() -> None:
     assert re.fullmatch(r"paretune \d+\.\d+\.\d+\n", call("--version").out)
-    for command in ("list", "plan", "run", "run-one", "status", "show", "board", "doctor", "clean"):
+    for command in ("list", "plan", "run", "run-one", "status", "reproduce", "show", "board", "doctor", "clean"):
         assert command in call("--help").out
         assert call(command, "--help").code == 0
 

@@ -22,7 +22,7 @@ from runners.sweep import Plan
 from tests.harness.plugins import forget, write_distribution
 
 GATE = "PARETUNE_TEST_GATE"
-"""Names a file; the method ``waiting`` goes on when it is removed."""
+"""Names a file; the methods ``waiting`` and ``waiting_late`` (which has told of a step) go on when it is removed."""
 SECRET = "Kq7vXw2LmZ94Tt0B"
 """The value of a variable whose name says that it is a token."""
 HEAD = """
@@ -50,6 +50,11 @@ BODIES = {
     def after_step(self, step):
         print(f"reached step {step}")
         while os.path.exists(os.environ["PARETUNE_TEST_GATE"]):
+            time.sleep(0.02)
+""",
+    "waiting_late": """
+    def after_step(self, step):
+        while step > 8 and os.path.exists(os.environ["PARETUNE_TEST_GATE"]):
             time.sleep(0.02)
 """,
     "in_attach": """

@@ -115,8 +115,8 @@ def test_what_is_advised_for_bad_runs_is_what_helps(tmp_path: Path) -> None:
         history(out, spec, [(status, True)])
     told = call("run", file, "--out", out)
     assert told.code == 1
-    advice = [line for line in told.out.splitlines() if line.startswith("try the ")]
-    assert advice == [f"try the diverged runs again with: paretune run {file} --out {out} --retry diverged"]
+    advice = [line for line in told.out.splitlines() if line.startswith("try what")]
+    assert advice == [f"try what is not ok again with: paretune run {file} --out {out} --retry diverged"]
 
 
 @pytest.mark.parametrize(("suite_name", "closed"), [("small", True), (None, False)])
