@@ -13,13 +13,14 @@ from harness.data import DataSource
 from harness.errors import MissingPrerequisite, UnknownName, UnwritableFolder
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status
+from harness.search import check_grids
 from harness.spec import Spec
 from harness.suite import BadSuite, Suite, read
 
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
-    from runners.sweep import Plan
+    from runners.plan import Plan
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
 
@@ -66,7 +67,8 @@ def plan_suite(
     Raises:
         BadSuite, UnknownName, MissingPrerequisite, ValueError: for what cannot be run, before any work.
     """
-    from runners.sweep import ON_REQUEST, output_folder, plan
+    from runners.plan import ON_REQUEST, plan
+    from runners.sweep import output_folder
 
     for status in retry:
         if status not in ON_REQUEST:
@@ -74,7 +76,10 @@ def plan_suite(
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
     # A run with a folder passed this before; a finished suite must not wait for the methods' libraries.
-    check_values(spec for spec in expansion.specs if not (folder / spec.run_id).is_dir())
+    new = [spec for spec in expansion.first() if not (folder / spec.run_id).is_dir()]
+    if new:
+        check_grids(expansion.searches)
+    check_values(new)
     return plan(expansion, folder, DataSource.of(mirror), retry)
 
 
@@ -106,6 +111,7 @@ def run_suite(
     Raises:
         Busy: if another scheduler works on the folder; else as ``plan_suite``.
     """
+    from runners.cells import write_cells
     from runners.local import default_workers
     from runners.process import Options
     from runners.sweep import hold, output_folder
@@ -123,6 +129,7 @@ def run_suite(
         planned = plan_suite(suite, retry=retry, **arguments)
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
+            write_cells(planned)
             return SuiteResult(planned, folder, 0)
         where = resolve_device(device) if todo else "cpu"
         options = Options(
@@ -136,7 +143,9 @@ def run_suite(
             checkpoint_minutes=expansion.suite.checkpoint_minutes,
         )
         interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
-        return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)
+        left = plan_suite(suite, **arguments)
+        write_cells(left)
+        return SuiteResult(left, folder, len(todo), interrupted)
 
 
 def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto") -> tuple[Record, Path]:

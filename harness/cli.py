@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from harness.api import SuiteResult
-    from runners.sweep import Plan
+    from runners.plan import Plan
 
 app = typer.Typer(
     name="paretune",
@@ -159,15 +159,16 @@ def plan(
 
     planned = plan_suite(suite, out=out, mirror=mirror, only=only, settings=settings or (), retry=retry or ())
     if as_json:
-        runs = [{"run_id": run.spec.run_id, "state": run.state, "reason": run.reason} for run in planned.runs]
+        every = (*planned.runs, *planned.waiting)
+        runs = [{"run_id": run.run_id, "state": run.state, "reason": run.reason} for run in every]
         typer.echo(json.dumps({"suite": planned.suite, "runs": runs, "counts": planned.counts()}, indent=1))
         _refuse_if_empty(planned)
         return
     from runners.progress import describe
 
-    for run in planned.runs:
+    for run in (*planned.runs, *planned.waiting):
         typer.echo(
-            f"{run.spec.run_id}  {run.state:<14}  {describe(run.spec)}{f'  ({run.reason})' if run.reason else ''}"
+            f"{run.run_id or '-':<16}  {run.state:<14}  {describe(run.spec)}{f'  ({run.reason})' if run.reason else ''}"
         )
     typer.echo(f"{planned.suite}: {_counts(planned)}")
     _refuse_if_empty(planned)
@@ -343,7 +344,7 @@ def clean(
 
 def _report(console: Any, result: SuiteResult, suite: str) -> NoReturn:  # Any: rich's console, imported late
     from harness.api import run_statuses
-    from runners.sweep import ON_REQUEST
+    from runners.plan import ON_REQUEST
 
     planned = result.plan
     if not result.num_started and not result.interrupted:
