@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import JsonValue
+
 from harness.record import Status, UnreadableRecord
 from harness.spec import Spec
 from runners.attempt import Attempt, attempts, close_without_worker, open_attempt, read_started
@@ -27,6 +29,8 @@ class LocalExecutor:
 
     options: Options
     observe: Observer
+    bill: Callable[[Spec], dict[str, JsonValue] | None] = lambda spec: None
+    """What a run's record says of the search that chose its values."""
     _queue: deque[tuple[Spec, int]] = field(default_factory=deque)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     """Protects the queue and the set of live processes."""
@@ -116,7 +120,7 @@ class LocalExecutor:
                 deadline.start()
             self.observe(spec, event)
 
-        ended = worker.execute(spec, observe)
+        ended = worker.execute(spec, observe, self.bill(spec))
         timed_out = deadline.passed()
         if ended:
             return

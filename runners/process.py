@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from harness.registry import ROOT
 from harness.spec import Spec
 
@@ -75,12 +77,24 @@ class WorkerProcess:
         """Return whether another spec may be sent."""
         return self._healthy and self._process.poll() is None
 
-    def execute(self, spec: Spec, observe: Callable[[Mapping[str, Any]], None]) -> bool:  # Any: events are JSON
-        """Send one spec and pass its events on; return whether it ended, as opposed to the process."""
+    def execute(
+        self,
+        spec: Spec,
+        observe: Callable[[Mapping[str, Any]], None],  # Any: events are JSON
+        search: dict[str, JsonValue] | None = None,
+    ) -> bool:
+        """Send one spec and pass its events on; return whether it ended, as opposed to the process.
+
+        Args:
+            spec: what to run.
+            observe: told each event.
+            search: the bill of the search that chose the values, for the record.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(spec.model_dump_json() + "\n")
+            job = {"spec": spec.model_dump(mode="json"), "search": search}
+            self._process.stdin.write(json.dumps(job) + "\n")
             self._process.stdin.flush()
         except OSError:
             return False

@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
+from pydantic import JsonValue
+
 # Nothing that loads a numerical library: the thread count must be set before.
 from harness.digest import file_digest
 from harness.environment import describe, limit_threads, redact
@@ -43,6 +45,7 @@ def run_one(
     keep: str,
     report: Any,
     checkpoint_minutes: float | None = None,
+    search: dict[str, JsonValue] | None = None,
 ) -> tuple[Record, Path, bool]:
     """Execute one spec in a new attempt and write its record, whatever happens.
 
@@ -56,6 +59,7 @@ def run_one(
         report: called with events (Any: see ``runners.fit.Report``).
         checkpoint_minutes: time between savepoints, from which the next attempt goes on if this one is killed; none
             writes none.
+        search: the bill of the search that chose the values.
 
     Returns:
         The record, its attempt's folder, and whether the worker can go on.
@@ -68,7 +72,7 @@ def run_one(
     from runners.savepoint import Savepoints
 
     attempt = open_attempt(out, spec, suite)
-    run = _Run(attempt, spec, suite, now(), warm.device)
+    run = _Run(attempt, spec, suite, now(), warm.device, search)
     report({"type": "started", "run_id": spec.run_id, "attempt": attempt.number})
     outcome, error = Outcome(), None
     earlier = tuple(one.folder for one in attempts(out, spec.run_id) if one.number < attempt.number)
@@ -118,10 +122,9 @@ def main() -> NoReturn:
     warm = Warm(source, options.device)
     report({"type": "ready"})
     while True:
-        spec = Spec.model_validate_json(jobs.get())
-        record, folder, healthy = run_one(
-            spec, Path(options.out), warm, options.suite, options.keep, report, options.checkpoint_minutes
-        )
+        job = json.loads(jobs.get())
+        spec, out, minutes = Spec.model_validate(job["spec"]), Path(options.out), options.checkpoint_minutes
+        record, folder, healthy = run_one(spec, out, warm, options.suite, options.keep, report, minutes, job["search"])
         message = record.error.message if record.error else None
         report(
             {"type": "ended", "status": record.status, "folder": str(folder), "healthy": healthy, "message": message}
@@ -167,6 +170,7 @@ class _Run:
     suite: str | None
     started: str
     device: str
+    search: dict[str, JsonValue] | None
 
     def close(self, outcome: Any, error: BaseException | None) -> Record:  # Any: see run_one
         """Write the attempt's results and, last, its record."""
@@ -201,6 +205,7 @@ class _Run:
             cost=outcome.cost(),
             environment=describe(self.device, self.spec.threads),
             digests=digests,
+            search=self.search,
             notes=tuple(map(redact, outcome.notes)),
         )
         write_once(folder / RECORD_FILE, record.to_json())
