@@ -67,7 +67,8 @@ def plan_suite(
     Raises:
         BadSuite, UnknownName, MissingPrerequisite, ValueError: for what cannot be run, before any work.
     """
-    from runners.plan import ON_REQUEST, plan
+    from runners.agenda import plan
+    from runners.plan import ON_REQUEST
     from runners.sweep import output_folder
 
     for status in retry:

@@ -201,7 +201,7 @@ def run(
 
     def observe(planned: Plan) -> Progress:
         console.print(f"{planned.suite}: {_counts(planned)}")
-        shown.append(Progress(console, sum(one.state in ("todo", "stale") for one in planned.runs)))
+        shown.append(Progress(console, len(planned.waiting) + len(planned.agenda.todo())))
         return shown[-1].__enter__()
 
     try:

@@ -146,15 +146,19 @@ class Progress:
         first = next((f"; the first: {one.message}" for one in found if one.message), "")
         return f"no trial of its search gave values to choose ({told}){first}"
 
+    def chosen(self, stage: Stage) -> Candidate | None:
+        """Return the values of the winner, once there is one."""
+        return self.search.candidates[stage.winner.number] if stage.winner else None
+
     def final(self, asked: Spec, stage: Stage) -> Spec | None:
         """Return a final with the values of the winner, once there is one."""
-        return given(asked, self.search.candidates[stage.winner.number]) if stage.winner else None
+        chosen = self.chosen(stage)
+        return None if chosen is None else given(asked, chosen)
 
     def bill(self, stage: Stage) -> dict[str, JsonValue]:
         """Return what the search cost and chose, as the record of each of its finals holds it."""
-        settings, winner = self.search.settings, stage.winner
+        settings, chosen = self.search.settings, self.chosen(stage)
         ended = {trial.spec.run_id: self.outcomes.get(trial.spec.run_id) for trial in stage.trials}
-        chosen = self.search.candidates[winner.number] if winner else None
         return {
             "search": self.search.id,
             "over": list(self.search.candidates[0]),
@@ -171,17 +175,23 @@ class Progress:
             "seconds": round(sum(one.seconds for one in ended.values() if one), 3),
             "trials": [self._entry(trial, stage) for trial in stage.trials],
             "chosen": chosen,
-            "edges": list(self._edges(chosen)) if chosen else [],
+            "edges": list(self._edges(chosen or {})),
             "unequal": self.search.unequal or None,
         }
 
+    def describe(self, trial: Trial) -> str:
+        """Return a trial in a few words."""
+        epochs = trial.spec.training.epochs
+        cut = f", {epochs} epoch{'s' if epochs > 1 else ''}" if self.search.settings.halving else ""
+        values = in_words(self.search.candidates[trial.number])
+        return f"trial {trial.number + 1} of {len(self.search.candidates)}: {values}{cut}"
+
     def doubts(self, stage: Stage) -> list[str]:
         """Return what a reader of the finals must know of how their values were chosen."""
-        chosen = self.search.candidates[stage.winner.number] if stage.winner else {}
         reported = stage.trials[0].spec.policy == "as_published"
         return [
             *filter(None, [self.search.unequal]),
-            *self._edges(chosen),
+            *self._edges(self.chosen(stage) or {}),
             *([f"chosen on {REPORTED}"] if reported else []),
         ]
 
@@ -261,3 +271,9 @@ class Searches:
         new = [spec for spec in (*specs, *finals) if spec.run_id not in self._given_out]
         self._given_out |= {spec.run_id for spec in new}
         return list({spec.run_id: spec for spec in new}.values())
+
+
+def in_words(values: Candidate) -> str:
+    """Return values as a person reads them."""
+    shown = (f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items())
+    return ", ".join(shown)
