@@ -146,7 +146,7 @@ def run_suite(
         interrupted = run_plan(planned, options, observe(planned) if observe else lambda spec, event: None)
         left = plan_suite(suite, **arguments)
         write_cells(left)
-        return SuiteResult(left, folder, len(todo), interrupted)
+        return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
 
 
 def run_spec(spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto") -> tuple[Record, Path]:
