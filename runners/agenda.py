@@ -154,7 +154,7 @@ class Agenda:
             yield self._final(one, stage, asked)
 
     def _trials(self, one: Progress, stage: Stage) -> Iterator[Planned]:
-        trials = {trial.spec.run_id: trial for trial in (*stage.skipped, *stage.trials)}
+        trials = {trial.run_id: trial for trial in (*stage.skipped, *stage.trials)}
         for run_id, trial in trials.items():
             yield _noted(self._runs[run_id], one.describe(trial))
         for _ in range(stage.num_left - len(stage.missing)):

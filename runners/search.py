@@ -65,6 +65,8 @@ class Trial(NamedTuple):
     number: int
     """Which candidate."""
     spec: Spec
+    run_id: str
+    """That of the spec, which takes a while to compute."""
     round: int = 0
 
 
@@ -90,7 +92,7 @@ class Progress:
 
     search: Search
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    _specs: dict[tuple[str, int, int | None], Spec] = field(default_factory=dict)
+    _trials: dict[tuple[str, int, int], Trial] = field(default_factory=dict)
 
     def stage(self) -> Stage:
         """Return how far the search is, from the outcomes known."""
@@ -108,28 +110,29 @@ class Progress:
         rounds = self.search.rounds(rung)
         ranked: list[Trial] = []
         for number, epochs in enumerate(rounds):
-            now = [Trial(one, self._trial(rung, one, epochs), number) for one in alive]
+            now = [self._trial(rung, one, number, epochs) for one in alive]
             told += now
-            missing = tuple(trial for trial in now if trial.spec.run_id not in self.outcomes)
+            missing = tuple(trial for trial in now if trial.run_id not in self.outcomes)
             if missing:
                 later = sum(map(self.search.survivors, range(number + 1, len(rounds))))
                 return Stage(tuple(told), missing=missing, num_left=len(missing) + later)
             ranked = self._ranked(now)
             if not ranked:
-                refused = all(self.outcomes[trial.spec.run_id].status == "not_applicable" for trial in now)
+                refused = all(self.outcomes[trial.run_id].status == "not_applicable" for trial in now)
                 return Stage(tuple(told), problem="not_applicable" if refused else "cancelled")
             alive = sorted(trial.number for trial in ranked[: self.search.survivors(number + 1)])
         return Stage(tuple(told), winner=ranked[0])
 
-    def _trial(self, rung: Spec, number: int, epochs: int | None) -> Spec:
-        key = (str(rung.budget), number, epochs)
-        if key not in self._specs:
-            self._specs[key] = self.search.trial(rung, self.search.candidates[number], epochs)
-        return self._specs[key]
+    def _trial(self, rung: Spec, number: int, place: int, epochs: int | None) -> Trial:
+        key = (str(rung.budget), number, place)
+        if key not in self._trials:
+            spec = self.search.trial(rung, self.search.candidates[number], epochs)
+            self._trials[key] = Trial(number, spec, spec.run_id, place)
+        return self._trials[key]
 
     def _ranked(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the trials that can be chosen, the best first; of equal ones the one that stands first."""
-        ranks = [(self.outcomes[trial.spec.run_id].rank(self.search.settings.select), trial) for trial in trials]
+        ranks = [(self.outcomes[trial.run_id].rank(self.search.settings.select), trial) for trial in trials]
         usable = [(rank, trial) for rank, trial in ranks if rank is not None]
         return [trial for _, trial in sorted(usable, key=lambda pair: (pair[0], -pair[1].number), reverse=True)]
 
@@ -137,8 +140,8 @@ class Progress:
         """Return why a final is not run."""
         if stage.problem == "not_applicable":
             own = next((rung for rung in self.search.rungs if rung.budget == final.budget), self.search.rungs[0])
-            return self.outcomes[self._trial(own, 0, self.search.rounds(own)[0]).run_id].message
-        found = [self.outcomes[trial.spec.run_id] for trial in stage.trials]
+            return self.outcomes[self._trial(own, 0, 0, self.search.rounds(own)[0]).run_id].message
+        found = [self.outcomes[trial.run_id] for trial in stage.trials]
         counts = Counter(one.status for one in found)
         told = ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
         if counts.keys() == {"ok"}:
@@ -158,7 +161,7 @@ class Progress:
     def bill(self, stage: Stage) -> dict[str, JsonValue]:
         """Return what the search cost and chose, as the record of each of its finals holds it."""
         settings, chosen = self.search.settings, self.chosen(stage)
-        ended = {trial.spec.run_id: self.outcomes.get(trial.spec.run_id) for trial in stage.trials}
+        ended = {trial.run_id: self.outcomes.get(trial.run_id) for trial in stage.trials}
         return {
             "search": self.search.id,
             "over": list(self.search.candidates[0]),
@@ -196,9 +199,9 @@ class Progress:
         ]
 
     def _entry(self, trial: Trial, stage: Stage) -> dict[str, JsonValue]:
-        outcome = self.outcomes.get(trial.spec.run_id)
+        outcome = self.outcomes.get(trial.run_id)
         entry: dict[str, JsonValue] = {
-            "run_id": trial.spec.run_id,
+            "run_id": trial.run_id,
             "values": self.search.candidates[trial.number],
             "status": outcome.status if outcome else None,
             "metric": outcome.metric if outcome else None,
@@ -261,16 +264,18 @@ class Searches:
 
     def _ready(self, one: Progress) -> list[Spec]:
         stage = one.stage()
-        specs = [trial.spec for trial in stage.missing]
-        for spec in specs:
-            searches = self._of_trial.setdefault(spec.run_id, [])
+        for trial in stage.missing:
+            searches = self._of_trial.setdefault(trial.run_id, [])
             if one not in searches:
                 searches.append(one)
-        finals = [final for asked in one.search.finals if (final := one.final(asked, stage))]
-        self._bills |= {final.run_id: one for final in finals}
-        new = [spec for spec in (*specs, *finals) if spec.run_id not in self._given_out]
-        self._given_out |= {spec.run_id for spec in new}
-        return list({spec.run_id: spec for spec in new}.values())
+        found = {trial.run_id: trial.spec for trial in stage.missing}
+        if stage.winner:
+            finals = {final.run_id: final for asked in one.search.finals if (final := one.final(asked, stage))}
+            self._bills |= dict.fromkeys(finals, one)
+            found |= finals
+        new = {run_id: spec for run_id, spec in found.items() if run_id not in self._given_out}
+        self._given_out |= new.keys()
+        return list(new.values())
 
 
 def in_words(values: Candidate) -> str:
