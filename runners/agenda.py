@@ -23,7 +23,8 @@ from harness.spec import Spec
 from harness.suite import BadSuite
 from runners.attempt import close_without_worker, open_attempt, records
 from runners.plan import Plan, Planned, State, check_data, check_hub, from_records, from_shapes, located
-from runners.search import Outcome, Progress, Searches, Stage, in_words
+from runners.search import Searches, bill, describe, doubts, in_words
+from runners.trials import Outcome, Progress, Stage
 
 ONE_SIZE = "takes no budget, runs once"
 NO_VALUES, NO_SENSE = "search", "NotApplicable"
@@ -101,12 +102,12 @@ class Agenda:
             for asked in one.search.finals if stage.problem else ():
                 run = self._without_values(one, stage, asked)
                 if run.record is None and stage.problem:
-                    self._close(run, stage.problem, suite, one.bill(stage))
+                    self._close(run, stage.problem, suite, bill(one, stage))
 
-    def _close(self, run: Planned, status: Status, suite: str | None, bill: dict[str, JsonValue] | None) -> Record:
+    def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Record:
         attempt = open_attempt(self.out, run.spec, suite)
         kind = NO_VALUES if status == "cancelled" else NO_SENSE
-        return close_without_worker(attempt, status, kind, run.reason, Digests(provenance=run.provenance), bill)
+        return close_without_worker(attempt, status, kind, run.reason, Digests(provenance=run.provenance), search)
 
     def plan(self) -> Plan:
         """Return the runs as they are known now: each search's trials before its finals."""
@@ -156,7 +157,7 @@ class Agenda:
     def _trials(self, one: Progress, stage: Stage) -> Iterator[Planned]:
         trials = {trial.run_id: trial for trial in (*stage.skipped, *stage.trials)}
         for run_id, trial in trials.items():
-            yield _noted(self._runs[run_id], one.describe(trial))
+            yield _noted(self._runs[run_id], describe(one, trial))
         for _ in range(stage.num_left - len(stage.missing)):
             yield Planned(stage.trials[0].spec, "todo", f"after {_trials(len(stage.missing))}", waits=True)
 
@@ -164,10 +165,10 @@ class Agenda:
         final = one.final(asked, stage)
         if final is not None:
             taken = in_words(one.chosen(stage) or {})
-            return _noted(self._runs[final.run_id], f"takes {taken}", *one.doubts(stage))
+            return _noted(self._runs[final.run_id], f"takes {taken}", *doubts(one, stage))
         if stage.problem is None:
             left = f"after {_trials(stage.num_left)}"
-            return _noted(Planned(asked, "todo", left, waits=True), *one.doubts(stage))
+            return _noted(Planned(asked, "todo", left, waits=True), *doubts(one, stage))
         return self._without_values(one, stage, asked)
 
     def _without_values(self, one: Progress, stage: Stage, asked: Spec) -> Planned:

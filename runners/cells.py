@@ -10,7 +10,8 @@ import os
 from typing import Any
 
 from runners.plan import Plan
-from runners.search import Progress, Stage
+from runners.search import bill
+from runners.trials import Progress, Stage
 
 CELLS, CELL_FILE = "cells", "cell.json"
 
@@ -49,5 +50,5 @@ def cell(planned: Plan, one: Progress, stage: Stage) -> dict[str, Any]:  # Any: 
         "cell": first.model_dump(mode="json", include=shown),
         "finals": finals,
         "reason": one.reason(first, stage) if stage.problem else None,
-        "search": one.bill(stage),
+        "search": bill(one, stage),
     }

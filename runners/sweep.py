@@ -30,7 +30,7 @@ from runners.attempt import (
 from runners.local import LocalExecutor, Observer
 from runners.plan import Plan
 from runners.process import Options
-from runners.search import RERUN
+from runners.trials import RERUN
 
 LOCK_WAIT = 5.0
 """Seconds to wait for a folder: workers of a scheduler that was just killed need a moment to notice."""

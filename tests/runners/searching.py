@@ -12,6 +12,7 @@ from harness.matrix import Expansion, expand
 from harness.record import Cost, Digests, EpochMetrics, Failure, Record, write_once
 from harness.spec import Spec
 from runners.attempt import open_attempt
+from runners.search import Searches
 from tests.runners.faulty import suite
 
 GRID = [0.1, 0.2, 0.3, 0.4]
@@ -54,3 +55,21 @@ def finish(out: Path, spec: Spec, metric: float | None = 0.5, **changes: Any) ->
     written = record(spec, metric, attempt=attempt.number, digests=digests, **changes)
     write_once(attempt.folder / "record.json", written.to_json())
     return written
+
+
+def started(**changes: Any) -> tuple[Searches, list[Spec]]:
+    """Return the searches of a suite, and what waits for nothing."""
+    found = Searches(expansion(**changes))
+    return found, found.first()
+
+
+def end(found: Searches, ended: list[Record]) -> list[Spec]:
+    """Let runs end, and return what has become ready."""
+    return [spec for one in ended for spec in found.after(one)]
+
+
+def bill(found: Searches, final: Spec) -> dict[str, Any]:
+    """Return the bill of a final that has one."""
+    told = found.bill(final)
+    assert told is not None
+    return told
