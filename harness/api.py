@@ -16,6 +16,7 @@ from harness.environment import limit_threads
 from harness.errors import MissingPrerequisite, NoData, UnknownName, UnwritableFolder
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status, run_id
+from harness.search import check_grids
 from harness.spec import Spec
 from harness.suite import BadSuite, Suite, read
 
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
     from runners.forecast import Forecast
+    from runners.plan import Plan
     from runners.reproduce import Reproduction
-    from runners.sweep import Plan
     from runners.watched import Watched
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
@@ -85,7 +86,9 @@ def plan_suite(
     Raises:
         BadSuite, UnknownName, MissingPrerequisite, ValueError: for what cannot be run, before any work.
     """
-    from runners.sweep import ON_REQUEST, output_folder, plan
+    from runners.agenda import plan
+    from runners.plan import ON_REQUEST
+    from runners.sweep import output_folder
 
     for status in retry:
         if status not in ON_REQUEST:
@@ -93,7 +96,10 @@ def plan_suite(
     expansion = load_suite(suite, only, settings)
     folder = output_folder(expansion.suite.name, out)
     # A run with a folder passed this before; a finished suite must not wait for the methods' libraries.
-    check_values(spec for spec in expansion.specs if not (folder / run_id(spec)).is_dir())
+    new = [spec for spec in expansion.first() if not (folder / run_id(spec)).is_dir()]
+    if new:
+        check_grids(expansion.searches)
+    check_values(new)
     return plan(expansion, folder, DataSource.of(mirror), retry)
 
 
@@ -131,6 +137,7 @@ def run_suite(
     Raises:
         Busy: if another scheduler works on the folder; else as ``plan_suite``.
     """
+    from runners.cells import write_cells
     from runners.executor import check as check_executor
     from runners.forecast import past
     from runners.local import default_workers
@@ -153,6 +160,7 @@ def run_suite(
         planned = plan_suite(suite, retry=retry, **arguments)
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
+            write_cells(planned)
             return SuiteResult(planned, folder, 0)
         where = resolve_device(device) if todo and executor == "local" else device if todo else "cpu"
         ranks = expansion.suite.resources.ranks
@@ -177,7 +185,9 @@ def run_suite(
         watched.audience += [observe(watched)] if observe else []
         with Notes(watched):
             interrupted = run_plan(planned, options, watched)
-        return SuiteResult(plan_suite(suite, **arguments), folder, len(todo), interrupted)
+        left = plan_suite(suite, **arguments)
+        write_cells(left)
+        return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
 
 
 def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto") -> Forecast:

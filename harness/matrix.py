@@ -14,8 +14,9 @@ from harness import registry
 from harness.errors import UnknownName
 from harness.ladder import ladder
 from harness.protocol import names as protocols
+from harness.search import Search, kept, searches
 from harness.spec import TARGETS, Budget, Sizes, Spec, Training
-from harness.suite import BadSuite, MethodEntry, Suite, TaskEntry, explain, parse_budget
+from harness.suite import BadSuite, MethodEntry, SearchSettings, Suite, TaskEntry, explain, parse_budget
 
 FILTERS = ("backbone", "method", "task", "budget", "seed")
 
@@ -29,10 +30,26 @@ class Filter(NamedTuple):
 
 @dataclass(frozen=True)
 class Expansion:
-    """The specs of a suite, in the order they are run."""
+    """The finals of a suite, in the order they are run, and the searches that some of them wait for."""
 
     suite: Suite
     specs: tuple[Spec, ...]
+    """With the suite's values, which a search replaces."""
+    searches: tuple[Search, ...] = ()
+
+    def waiting(self) -> set[str]:
+        """Return the run ids, by the suite's values, of the finals that wait for a search."""
+        return {spec.run_id for search in self.searches for spec in search.finals}
+
+    def first(self) -> tuple[Spec, ...]:
+        """Return what waits for nothing: finals without a search, and the first trials of every search."""
+        waiting = self.waiting()
+        trials = [
+            search.trial(search.rungs[0], candidate, search.rounds(search.rungs[0])[0])
+            for search in self.searches
+            for candidate in search.candidates
+        ]
+        return (*(spec for spec in self.specs if spec.run_id not in waiting), *trials)
 
 
 def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
@@ -45,7 +62,10 @@ def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
     suite = suite.model_copy(update={"tasks": tuple(_spelled_out(suite, task) for task in suite.tasks)})
     _check_names(suite, only)
     try:
-        specs = tuple(spec for spec in _specs(suite) if passes(spec, only))
+        asked = {spec.run_id: (spec, settings) for spec, settings in _specs(suite)}
+        # A filter changes what is run, and never what a search tries: that is made from the whole suite.
+        found = searches(asked.values(), suite.seeds[0])
+        specs = tuple(spec for spec, _ in asked.values() if passes(spec, only))
     except ValidationError as error:
         raise BadSuite(f"{suite.name}: {explain(error, Spec)}") from error
     if not specs:
@@ -53,7 +73,7 @@ def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
         raise BadSuite(
             f"{suite.name}: nothing is left to run{f' with --only {chosen}' if chosen else ''}; widen the filter"
         )
-    return Expansion(suite, tuple({spec.run_id: spec for spec in specs}.values()))
+    return Expansion(suite, specs, tuple(kept(found, specs)))
 
 
 def parse_only(text: str | None) -> tuple[Filter, ...]:
@@ -105,7 +125,7 @@ def _spelled_out(suite: Suite, task: TaskEntry) -> TaskEntry:
     return task.model_copy(update={"score": tuple(dict.fromkeys(names))})
 
 
-def _specs(suite: Suite) -> Iterator[Spec]:
+def _specs(suite: Suite) -> Iterator[tuple[Spec, SearchSettings | None]]:
     for backbone in suite.backbones:
         for task in suite.tasks:
             if task.backbones and backbone not in task.backbones:
@@ -123,8 +143,11 @@ def _budgets(suite: Suite, backbone: str, method: MethodEntry) -> tuple[Budget |
     return tuple(itertools.chain(*rungs)) or (None,)
 
 
-def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, budget: Budget | None, seed: int) -> Spec:
-    training, sizes = suite.training.model_dump(), suite.sizes.model_dump()
+def _spec(
+    suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, budget: Budget | None, seed: int
+) -> tuple[Spec, SearchSettings | None]:
+    """Return a final with the suite's values, and the search that will replace some of them."""
+    search, training, sizes = suite.search, suite.training.model_dump(), suite.sizes.model_dump()
     protocol = task.protocol or suite.protocol or registry.load_task(task.train).card.protocols[0]
     options = dict(suite.options.get(protocol, {}))
     for override in suite.overrides:
@@ -132,8 +155,10 @@ def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, bud
             training |= override.training
             sizes |= override.sizes
             options |= override.options
+            if override.search:
+                search = (search or SearchSettings()).changed(override.search)
     pinned = registry.find("method", method.name).card.get("targets")
-    return Spec(
+    spec = Spec(
         backbone=backbone,
         method=method.name,
         values=method.values,
@@ -150,6 +175,7 @@ def _spec(suite: Suite, backbone: str, task: TaskEntry, method: MethodEntry, bud
         data_seed=suite.data_seed,
         threads=suite.threads,
     )
+    return spec, search
 
 
 def _check_names(suite: Suite, only: Sequence[Filter]) -> None:

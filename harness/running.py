@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from harness.api import Observer, SuiteResult
-    from runners.sweep import Plan
+    from runners.plan import Plan
     from runners.watched import Watched
 
 SuiteName = Annotated[str, typer.Argument(help="A shipped suite's name or a YAML file.")]
@@ -70,9 +70,9 @@ def plan(
         typer.echo(json.dumps({"suite": planned.suite, **facts(planned, expected)}, indent=1))
         _refuse_if_empty(planned)
         return
-    for one in planned.runs:
+    for one in (*planned.runs, *planned.waiting):
         reason = f"  ({one.reason})" if one.reason else ""
-        typer.echo(f"{one.spec.run_id}  {one.state:<14}  {describe(one.spec)}{reason}")
+        typer.echo(f"{one.run_id or '-':<16}  {one.state:<14}  {describe(one.spec)}{reason}")
     typer.echo(f"{planned.suite}: {_counts(planned)}")
     if any(expected.runs.values()):
         typer.echo(str(expected))

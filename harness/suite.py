@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, field_validator, model_validator
 
 from harness.errors import MissingPrerequisite, UnknownName, UserError
 from harness.spec import Budget, Policy, Sizes, Training, Values
@@ -24,8 +25,10 @@ ALLOWED = "allowed are a count such as 5000, or a share of the backbone such as 
 """What ``parse_budget`` takes."""
 LADDER: Literal["ladder"] = "ladder"
 """Asks for the shipped ladder of each backbone; see ``harness.ladder``."""
-LATER = {"search": "state the learning rate in training, and what differs by method in overrides"}
-"""Keys of the suite format that this version cannot follow yet, and what to do until it can."""
+TUNABLE = ("lr", "epochs", "batch_size", "max_length", "optimizer", "schedule", "warmup", "weight_decay", "clip")
+"""Training values that a search may try; the others say how a run is computed or its epoch chosen."""
+MOST_TRIALS = 100
+"""Trials of one search: its bill lists each, and a record stays under 50 KB."""
 
 
 Budgets = Annotated[tuple[Budget | Literal["ladder"], ...], Field(min_length=1)]
@@ -92,6 +95,57 @@ class When(Values):
         )
 
 
+class SearchSettings(Values):
+    """How the values of a method are chosen: trials over the ranges of its card, or an explicit grid."""
+
+    trials: int = Field(default=6, ge=1, le=MOST_TRIALS)
+    over: tuple[str, ...] = Field(default=("lr",), min_length=1)
+    """Training values, and values of methods, that the cards state ranges for."""
+    grid: dict[str, Annotated[tuple[JsonValue, ...], Field(min_length=1)]] = Field(default_factory=dict)
+    """Value to what is tried of it, each with each; in place of ``trials`` and ``over``."""
+    select: Literal["validation", "loss"] = "validation"
+    """Whether the validation metric of a trial's best epoch chooses, or its validation loss."""
+    share: Literal["budget", "task"] = "budget"
+    """One search for each budget of a method, or one for all, at the middle one that it can meet."""
+    sampler: Literal["halton", "sobol"] = "halton"
+    seed: int = Field(default=0, ge=0)
+    halving: bool = False
+    """Whether all trials first run a quarter of the epochs, and the best quarter of them all."""
+
+    @field_validator("over", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("grid", mode="before")
+    @classmethod
+    def _lists(cls, value: object) -> object:
+        if not isinstance(value, dict):
+            return value
+        return {name: tried if isinstance(tried, list | tuple) else [tried] for name, tried in value.items()}
+
+    @model_validator(mode="after")
+    def _one_way(self) -> SearchSettings:
+        if self.grid and {"trials", "over"} & self.model_fields_set:
+            raise ValueError("a search has a grid, or trials over ranges; leave out the one or the other")
+        names = tuple(self.grid) or self.over
+        if len(set(names)) < len(names):
+            raise ValueError(f"over names a value twice ({', '.join(names)} came)")
+        for name in names:
+            if name in Training.model_fields and name not in TUNABLE:
+                raise ValueError(f"{name} cannot be searched; of the training values these can: {', '.join(TUNABLE)}")
+        if math.prod(map(len, self.grid.values())) > MOST_TRIALS:
+            raise ValueError(f"the grid has over {MOST_TRIALS} trials, the most that one search may have; try fewer")
+        if self.halving and "epochs" in names:
+            raise ValueError("halving sets the epochs of trials; leave epochs out of the search, or halving")
+        return self
+
+    def changed(self, changes: Mapping[str, JsonValue]) -> SearchSettings:
+        """Return these settings with an override's changes; a grid replaces trials over ranges, and these a grid."""
+        gone = {"trials", "over"} if "grid" in changes else {"grid"} if {"trials", "over"} & changes.keys() else set()
+        return SearchSettings.model_validate({**self.model_dump(exclude_unset=True, exclude=gone), **changes})
+
+
 class Override(Values):
     """Values that differ for some runs; later overrides win."""
 
@@ -99,6 +153,7 @@ class Override(Values):
     options: dict[str, JsonValue] = Field(default_factory=dict)
     training: dict[str, JsonValue] = Field(default_factory=dict)
     sizes: dict[str, JsonValue] = Field(default_factory=dict)
+    search: dict[str, JsonValue] = Field(default_factory=dict)
 
 
 class Resources(Values):
@@ -140,6 +195,8 @@ class Suite(Values):
     data_seed: int = Field(default=0, ge=0)
     threads: int = Field(default=1, ge=1)
     training: Training = Training()
+    search: SearchSettings | None = None
+    """Null where every run has the values that the suite states."""
     overrides: tuple[Override, ...] = ()
     max_minutes: float | None = Field(default=None, gt=0, description="a run over this is stopped as timed_out")
     checkpoint_minutes: float | None = Field(
@@ -210,13 +267,14 @@ def parse(content: Mapping[str, Any], where: str = "suite") -> Suite:  # Any: YA
     Raises:
         BadSuite: naming each wrong key (with the nearest known one) and value.
     """
-    for key in LATER.keys() & content.keys():
-        raise BadSuite(f"{where}: the key {key!r} is not supported in this version; leave it out and {LATER[key]}")
     try:
         suite = Suite.model_validate(content)
     except ValidationError as error:
         raise BadSuite(f"{where}: {explain(error, Suite)}") from error
+    if suite.search:
+        _check_grid(suite.search, where, ("search",))
     for number, override in enumerate(suite.overrides):
+        _check_search(suite, override, where, ("overrides", number, "search"))
         for name, defaults, changed in (
             ("training", suite.training, override.training),
             ("sizes", suite.sizes, override.sizes),
@@ -227,6 +285,23 @@ def parse(content: Mapping[str, Any], where: str = "suite") -> Suite:  # Any: YA
                 place = ("overrides", number, name)
                 raise BadSuite(f"{where}: {explain(error, type(defaults), place)}") from error
     return suite
+
+
+def _check_search(suite: Suite, override: Override, where: str, place: tuple[int | str, ...]) -> None:
+    try:
+        settings = (suite.search or SearchSettings()).changed(override.search)
+    except ValidationError as error:
+        raise BadSuite(f"{where}: {explain(error, SearchSettings, place)}") from error
+    _check_grid(settings, where, place)
+
+
+def _check_grid(settings: SearchSettings, where: str, place: tuple[int | str, ...]) -> None:
+    for name in settings.grid.keys() & Training.model_fields.keys():
+        for value in settings.grid[name]:
+            try:
+                Training.model_validate({name: value})
+            except ValidationError as error:
+                raise BadSuite(f"{where}: {explain(error, Training, (*place, 'grid'))}") from error
 
 
 def parse_budget(value: object) -> Budget:
@@ -373,6 +448,7 @@ def _model_at(place: tuple[int | str, ...], model: type[BaseModel]) -> type[Base
         "overrides": Override,
         "when": When,
         "budget": Budget,
+        "search": SearchSettings,
     }
     named = [models[part] for part in place if isinstance(part, str) and part in models]
     return named[-1] if named else model

@@ -179,7 +179,12 @@ def unfinished(out: Path) -> Iterator[tuple[Attempt, Started]]:
 
 
 def close_without_worker(
-    attempt: Attempt, status: Status, kind: str, message: str, digests: Digests | None = None
+    attempt: Attempt,
+    status: Status,
+    kind: str,
+    message: str,
+    digests: Digests | None = None,
+    search: dict[str, JsonValue] | None = None,
 ) -> Record:
     """Write the record of an attempt whose worker cannot, or return the one that it wrote in the meantime."""
     if (attempt.folder / RECORD_FILE).exists():
@@ -197,6 +202,7 @@ def close_without_worker(
         started=started.started,
         ended=now(),
         digests=digests or Digests(),
+        search=search,
     )
     write_once(attempt.folder / RECORD_FILE, record.to_json())
     return record

@@ -32,8 +32,8 @@ from harness.api import SuiteResult, run_statuses
 from harness.spec import Spec
 from runners.attempt import now
 from runners.forecast import Forecast
+from runners.plan import Plan
 from runners.summary import Failure, failures
-from runners.sweep import Plan
 from runners.watched import Watched
 
 STEP_KEYS = ("step", "steps", "epoch", "loss")
@@ -77,7 +77,8 @@ class JsonEvents:
 
 def planned(plan: Plan, forecast: Forecast) -> dict[str, Any]:
     """Return what ``plan --json`` says of a plan beside its suite."""
-    runs = [{"run_id": run.spec.run_id, "state": run.state, "reason": run.reason} for run in plan.runs]
+    every = (*plan.runs, *plan.waiting)
+    runs = [{"run_id": run.run_id, "state": run.state, "reason": run.reason} for run in every]
     return {"runs": runs, "counts": plan.counts(), "forecast": forecast.as_json()}
 
 

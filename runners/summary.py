@@ -15,7 +15,7 @@ from harness.record import LOG_FILE, Record
 from harness.spec import Spec
 
 if TYPE_CHECKING:  # it loads what a command that only names runs can do without
-    from runners.sweep import Plan
+    from runners.plan import Plan
 
 NAMED = 5
 """Runs of one failure that are named with the path of their log."""
@@ -96,7 +96,7 @@ def failure_lines(found: Sequence[Failure]) -> Iterator[str]:
 
 def rerun(words: Sequence[str], found: Sequence[Failure]) -> list[str]:
     """Return the words that run the failed again: those that were given, and ``--retry`` where a status needs it."""
-    from runners.sweep import ON_REQUEST
+    from runners.plan import ON_REQUEST
 
     given = {word.partition("=")[2] for word in words if word.startswith("--retry=")}
     given |= {after for word, after in zip(words, words[1:], strict=False) if word == "--retry"}

@@ -13,9 +13,9 @@ from typing import Any
 
 from harness.record import RECORD_FILE, Record, UnreadableRecord, read_record
 from harness.spec import Spec
-from runners.forecast import Forecast, Job, Speeds, forecast, job, wall_seconds
 from runners.executor import Observer
-from runners.sweep import Plan
+from runners.forecast import Forecast, Job, Speeds, forecast, job, wall_seconds
+from runners.plan import Plan
 
 TODO, RUNNING = "todo", "running"
 LEISURE = 20

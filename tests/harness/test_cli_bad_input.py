@@ -80,7 +80,7 @@ BAD_SUITES: list[tuple[dict[str, Any], str]] = [
     ({"methods": [{"random_mask": {"budget": 0}}]}, "budget 0 is out of range"),
     ({"methods": [{"full": {"budget": "1%"}}]}, "'full' has one size and takes no budget"),
     ({"methods": []}, "methods: .*name at least one"),
-    ({"search": {"trials": 6}}, "'search' is not supported in this version"),
+    ({"search": {"trials": 0}}, r"search.trials: .*greater than or equal to 1 \(0 came\)"),
     ({"protocol": "span"}, "unknown protocol 'span' in embedded/agreement"),
     ({"tasks": ["glue/rte"]}, "glue/rte needs the dataset nyu-mll/glue .*give --mirror DIR or PARETUNE_MIRROR=DIR"),
 ]

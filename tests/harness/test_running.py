@@ -15,7 +15,7 @@ from rich.console import Console
 from harness.api import SuiteResult
 from harness.record import Failure, Record
 from harness.running import report
-from runners.sweep import Plan, Planned
+from runners.plan import Plan, Planned
 from tests.harness.commands import Called, call, no_mirror, write_suite
 from tests.runners.matrices import a_plan, a_record, specs
 

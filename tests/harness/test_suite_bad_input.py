@@ -13,14 +13,7 @@ import yaml
 from harness.errors import UnknownName
 from harness.matrix import Filter, check_values, expand, parse_only
 from harness.suite import BadSuite, parse, read
-from tests.harness.test_suite import EXAMPLE, SMALL, specs, write
-
-SEARCH = "search: {trials: 6, over: [lr], select: validation, share: task}"
-
-
-def test_search_is_refused_with_what_to_do_instead(tmp_path: Path) -> None:
-    with pytest.raises(BadSuite, match="'search' is not supported in this version; leave it out and state the learn"):
-        read(write(tmp_path, EXAMPLE + SEARCH))
+from tests.harness.test_suite import SMALL, specs, write
 
 
 @pytest.mark.parametrize(

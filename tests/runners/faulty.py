@@ -18,7 +18,7 @@ from harness.record import Digests, Record
 from harness.spec import Spec
 from harness.suite import Suite, parse
 from runners.attempt import close_without_worker, open_attempt
-from runners.sweep import Plan
+from runners.plan import Plan
 from tests.harness.plugins import forget, write_distribution
 
 GATE = "PARETUNE_TEST_GATE"

@@ -11,7 +11,7 @@ from harness.matrix import expand
 from harness.record import RECORD_FILE, Cost, Counts, Digests, Failure, Record, Status, TaskScore
 from harness.spec import Spec
 from runners.forecast import Speeds
-from runners.sweep import Plan, Planned
+from runners.plan import Plan, Planned
 from runners.watched import Watched
 from tests.runners.faulty import suite
 

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from harness.record import Failure as Error
 from harness.record import Record
+from runners.plan import Plan, Planned
 from runners.summary import describe, failure_lines, failures, rerun, summary, tally
-from runners.sweep import Plan, Planned
 from tests.runners.matrices import a_plan, a_record, specs
 
 OUT = Path("/runs")

@@ -1,0 +1,205 @@
+"""The agenda: the runs of a suite as they become known.
+
+Finals that take their values from a search are not known before its trials have ended. The agenda finds them: from
+records when a suite is planned, and from what ends while it is carried out.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pydantic import JsonValue
+
+from harness import provenance, registry
+from harness.backbone import BackboneFiles
+from harness.data import DataSource
+from harness.errors import MissingPrerequisite
+from harness.matrix import Expansion
+from harness.record import Digests, Record, Status, run_id
+from harness.spec import Spec
+from harness.suite import BadSuite
+from runners.attempt import close_without_worker, open_attempt, records
+from runners.plan import Plan, Planned, State, check_data, check_hub, from_records, from_shapes, located
+from runners.search import Searches, bill, describe, doubts, in_words
+from runners.trials import Outcome, Progress, Stage
+
+ONE_SIZE = "takes no budget, runs once"
+NO_VALUES, NO_SENSE = "search", "NotApplicable"
+"""The kinds of the errors of finals that are not run: no trial gave values to choose, or none makes sense."""
+
+
+def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
+    """Return what a suite still needs, without doing any of it.
+
+    Raises:
+        MissingPrerequisite: if weights or data of any run cannot be had.
+        ValueError: for values that a method refuses.
+    """
+    files = {reference: located(reference) for reference in {spec.backbone for spec in expansion.specs}}
+    check_data(expansion.specs, source)
+    agenda = Agenda(expansion, out, source, files, retry)
+    for one, stage in agenda.searches():
+        if stage.missing:
+            _check_select(one)
+    check_hub([run.spec for run in agenda.todo()], source)
+    agenda.look_at_shapes()
+    return agenda.plan()
+
+
+@dataclass
+class Agenda:
+    """The runs of a suite as they become known; for one thread at a time.
+
+    It starts nothing: ``after`` takes the record of a run that ended for good and returns what is to be run in answer,
+    and ``bill`` is what the record of a final says of its search.
+    """
+
+    expansion: Expansion
+    out: Path
+    source: DataSource
+    files: dict[str, BackboneFiles]
+    retry: Collection[str] = ()
+    _runs: dict[str, Planned] = field(default_factory=dict)
+    _unreadable: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._searches = Searches(self.expansion)
+        self._add(self._searches.first())
+
+    def after(self, record: Record) -> list[Spec]:
+        """Return what is to be run now that a run has ended for good: finals of a search, or its next round."""
+        return [run.spec for run in self._add(self._searches.after(record)) if run.state in ("todo", "stale")]
+
+    def bill(self, spec: Spec) -> dict[str, JsonValue] | None:
+        """Return the bill of the search that chose a final's values; none for a run without a search."""
+        return self._searches.bill(spec)
+
+    def todo(self) -> list[Planned]:
+        """Return the known runs that are to be run."""
+        return [run for run in self._runs.values() if run.state in ("todo", "stale")]
+
+    def look_at_shapes(self) -> None:
+        """Find runs that make no sense before they are run; a search then goes on to its next budget."""
+        seen: set[str] = set()
+        while new := [run for run in self.todo() if run_id(run.spec) not in seen]:
+            for run in new:
+                seen.add(run_id(run.spec))
+                found = self._runs[run_id(run.spec)] = from_shapes(run, self.files[run.spec.backbone])
+                if found.state == "not_applicable":
+                    outcome = Outcome("not_applicable", message=found.reason)
+                    self._add(self._searches.ended(run_id(run.spec), outcome))
+
+    def close(self, suite: str | None) -> None:
+        """Write the records of runs that need no worker: what makes no sense, and finals without values."""
+        for run in list(self._runs.values()):
+            if run.state == "not_applicable" and run.record is None:
+                record = self._close(run, "not_applicable", suite, self.bill(run.spec))
+                self._runs[run_id(run.spec)] = replace(run, record=record)
+        for one, stage in self.searches():
+            for asked in one.search.finals if stage.problem else ():
+                run = self._without_values(one, stage, asked)
+                if run.record is None and stage.problem:
+                    self._close(run, stage.problem, suite, bill(one, stage))
+
+    def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Record:
+        attempt = open_attempt(self.out, run.spec, suite)
+        kind = NO_VALUES if status == "cancelled" else NO_SENSE
+        return close_without_worker(attempt, status, kind, run.reason, Digests(provenance=run.provenance), search)
+
+    def plan(self) -> Plan:
+        """Return the runs as they are known now: each search's trials before its finals."""
+        found = list(self._listed())
+        if self.expansion.suite.budget:
+            found = [_noted(run, ONE_SIZE) if _is_one_size(run) else run for run in found]
+        known = tuple(run for run in found if not run.waits)
+        waiting = tuple(run for run in found if run.waits)
+        return Plan(self.expansion.suite.name, known, self, tuple(dict.fromkeys(self._unreadable)), waiting)
+
+    def searches(self) -> Iterator[tuple[Progress, Stage]]:
+        """Yield every search and how far it is."""
+        for one in self._searches:
+            yield one, one.stage()
+
+    def run(self, spec: Spec) -> Planned | None:
+        """Return a known run."""
+        return self._runs.get(run_id(spec))
+
+    def _add(self, specs: Iterable[Spec]) -> list[Planned]:
+        """Take runs that have become known, and all that follows from their records; return them."""
+        waiting, new = deque(specs), list[Planned]()
+        while waiting:
+            spec = waiting.popleft()
+            found, problems = records(self.out, run_id(spec))
+            self._unreadable += problems
+            run = from_records(spec, found, self.source, self.files[spec.backbone], self.retry)
+            self._runs[run_id(spec)] = run
+            new.append(run)
+            if run.state in ("done", "not_applicable") and run.record is not None:
+                waiting.extend(self._searches.after(run.record))
+        return new
+
+    def _listed(self) -> Iterator[Planned]:
+        told: set[Progress] = set()
+        for asked in self.expansion.specs:
+            one = self._searches.of(asked)
+            if one is None:
+                yield self._runs[run_id(asked)]
+                continue
+            stage = one.stage()
+            if one not in told:
+                told.add(one)
+                yield from self._trials(one, stage)
+            yield self._final(one, stage, asked)
+
+    def _trials(self, one: Progress, stage: Stage) -> Iterator[Planned]:
+        trials = {trial.run_id: trial for trial in (*stage.skipped, *stage.trials)}
+        for name, trial in trials.items():
+            yield _noted(self._runs[name], describe(one, trial))
+        for _ in range(stage.num_left - len(stage.missing)):
+            yield Planned(stage.trials[0].spec, "todo", f"after {_trials(len(stage.missing))}", waits=True)
+
+    def _final(self, one: Progress, stage: Stage, asked: Spec) -> Planned:
+        final = one.final(asked, stage)
+        if final is not None:
+            taken = in_words(one.chosen(stage) or {})
+            return _noted(self._runs[final.run_id], f"takes {taken}", *doubts(one, stage))
+        if stage.problem is None:
+            left = f"after {_trials(stage.num_left)}"
+            return _noted(Planned(asked, "todo", left, waits=True), *doubts(one, stage))
+        return self._without_values(one, stage, asked)
+
+    def _without_values(self, one: Progress, stage: Stage, asked: Spec) -> Planned:
+        """Return a final that is not run, with the record that says so where it was written."""
+        found, _ = records(self.out, run_id(asked))
+        expected = provenance.expected(asked, self.source, self.files[asked.backbone])
+        # One that an interrupt cancelled has no digests, for it never began.
+        told = [last for last in found[-1:] if (last.status, last.digests.provenance) == (stage.problem, expected)]
+        state: State = "not_applicable" if stage.problem == "not_applicable" else "done"
+        return Planned(asked, state, one.reason(asked, stage), told[0] if told else None, expected)
+
+
+def _check_select(one: Progress) -> None:
+    """Refuse a choice by a metric that the protocol is told not to compute."""
+    from runners.prepare import protocol_of
+
+    trial = one.search.rungs[0]
+    if one.search.settings.select == "validation":
+        try:
+            protocol_of(trial.model_copy(update={"training": trial.training.model_copy(update={"select": "metric"})}))
+        except MissingPrerequisite as error:
+            raise BadSuite(f"search.select is validation, the metric; set it to loss, for {error}") from error
+
+
+def _trials(count: int) -> str:
+    return f"{count} trial{'s' if count > 1 else ''}"
+
+
+def _noted(run: Planned, *notes: str) -> Planned:
+    return replace(run, reason="; ".join(filter(None, (run.reason, *notes))))
+
+
+def _is_one_size(planned: Planned) -> bool:
+    return planned.spec.budget is None and not registry.find("method", planned.spec.method).card.get("budget")

@@ -1,0 +1,178 @@
+"""The plan: what a suite still needs, run by run; the records in the folder are the only truth of what is done."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness import provenance, registry
+from harness.backbone import BackboneFiles, locate
+from harness.data import DataSource
+from harness.errors import MissingPrerequisite, NotApplicable, UserError
+from harness.record import Record, Status
+from harness.spec import Spec
+from harness.suite import BadSuite
+
+if TYPE_CHECKING:
+    from runners.agenda import Agenda
+
+State = Literal["done", "todo", "stale", "not_applicable"]
+ON_REQUEST: tuple[Status, ...] = ("failed", "diverged", "out_of_memory", "timed_out")
+HUB_SECONDS = 10.0
+"""Seconds that the hub has to say that it knows a dataset."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of a suite: its state, why, and the record that says so."""
+
+    spec: Spec
+    state: State
+    reason: str = ""
+    record: Record | None = None
+    provenance: str = ""
+    """The provenance digest that a run would have now."""
+    waits: bool = False
+    """Whether its values are not known yet; the spec then has the suite's, and nobody may run it."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run id; unknown while the values are."""
+        return None if self.waits else self.spec.run_id
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Every run of a suite with its state, and the input records that could not be read."""
+
+    suite: str
+    runs: tuple[Planned, ...]
+    """Those whose values are known."""
+    agenda: Agenda
+    """Takes what ends while the plan is carried out, and says what has become ready."""
+    unreadable: tuple[str, ...] = ()
+    waiting: tuple[Planned, ...] = ()
+    """Those that a search will give values to."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of runs per state."""
+        found = Counter(run.state for run in (*self.runs, *self.waiting))
+        return {state: found.get(state, 0) for state in ("done", "todo", "stale", "not_applicable")}
+
+    def ok(self) -> bool:
+        """Return whether every applicable final is done and ok; a trial may fail, for its search goes on without it."""
+        return not self.waiting and all(
+            run.state == "not_applicable"
+            or (run.state == "done" and run.record is not None and run.record.status == "ok")
+            for run in self.runs
+            if run.spec.purpose == "final"
+        )
+
+
+def from_records(
+    spec: Spec, found: Sequence[Record], source: DataSource, files: BackboneFiles, retry: Collection[str]
+) -> Planned:
+    """Return what the attempts at a run, oldest first, say of it."""
+    expected = provenance.expected(spec, source, files)
+    if not found:
+        return Planned(spec, "todo", "never run", None, expected)
+    ok, newest = [record for record in found if record.status == "ok"], found[-1]
+    fresh = [record for record in ok if record.digests.provenance == expected]
+    if fresh:
+        return Planned(spec, "done", "", fresh[-1], expected)
+    current = newest.digests.provenance == expected
+    if newest.status == "not_applicable" and current and newest.error:
+        return Planned(spec, "not_applicable", newest.error.message, newest, expected)
+    # An older ok result that is stale does not excuse today's code: what it did last is what a rerun would meet again.
+    if newest.status in ON_REQUEST and newest.status not in retry and (current or not ok):
+        return Planned(spec, "done", f"{newest.status}; try it again with --retry {newest.status}", newest, expected)
+    if ok:
+        return Planned(spec, "stale", stale_reason(ok[-1], spec, source, files), ok[-1], expected)
+    return Planned(spec, "todo", f"newest attempt is {newest.status}", newest, expected)
+
+
+def stale_reason(record: Record, spec: Spec, source: DataSource, files: BackboneFiles) -> str:
+    """Say which part of a record's provenance is not what it would be now."""
+    parts = {
+        "code or card version": (record.digests.code, provenance.code_digest(spec)),
+        "data": (record.digests.data, provenance.data_digests(spec, source)),
+        "weights": (record.digests.weights, files.digest),
+    }
+    changed = [name for name, (then, now) in parts.items() if then != now]
+    return f"{' and '.join(changed) or 'provenance'} changed since attempt {record.attempt}"
+
+
+def located(reference: str) -> BackboneFiles:
+    """Return the files of a backbone.
+
+    Raises:
+        MissingPrerequisite: if it cannot be read.
+    """
+    try:
+        return locate(reference)
+    except (ValueError, KeyError, OSError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise MissingPrerequisite(
+            f"the backbone {reference} cannot be read: its config.json or weights are damaged ({error!r}); "
+            f"fetch it again"
+        ) from error
+
+
+def from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
+    """Return a run as it is once the shapes of its backbone were asked whether it makes sense.
+
+    Raises:
+        BadSuite: for values that its method refuses.
+    """
+    from runners.prepare import applicable
+
+    try:
+        applicable(planned.spec, files)
+    except NotApplicable as reason:
+        return replace(planned, state="not_applicable", reason=str(reason), record=None)
+    except MissingPrerequisite:
+        raise
+    except ValueError as error:
+        raise BadSuite(f"method {planned.spec.method!r}: {error}") from error
+    except Exception:  # a broken method must not keep the others from running; its own runs find out and record it
+        return planned
+    return planned
+
+
+def check_data(specs: Sequence[Spec], source: DataSource) -> None:
+    """Find out that the rows of every run are here, or can be had.
+
+    Raises:
+        MissingPrerequisite: naming what is missing.
+    """
+    for name, split in dict.fromkeys(read for spec in specs for read in provenance.splits_read(spec)):
+        source.check(registry.load_task(name), split)
+
+
+def check_hub(specs: Sequence[Spec], source: DataSource) -> None:
+    """Ask the hub for the datasets that nothing local holds, once each: a matrix must not find out run by run.
+
+    Raises:
+        MissingPrerequisite: naming the dataset, what was tried, and the fix.
+    """
+    names = {name for spec in specs for name in (spec.train, *spec.score)}
+    hubs = {hub: name for name in sorted(names) if (hub := registry.load_task(name).card.source.hub)}
+    if source.mirror or not hubs:
+        return
+    from huggingface_hub import HfApi, constants
+
+    for hub, name in hubs.items():
+        if Path(constants.HF_HUB_CACHE, f"datasets--{hub.replace('/', '--')}").is_dir():
+            continue
+        try:
+            HfApi().dataset_info(hub, timeout=HUB_SECONDS)
+        except Exception as error:  # the client raises its own, the network library's, and plain ones
+            raise MissingPrerequisite(
+                f"{name} needs the dataset {hub}: there is no mirror, it is not in the hub's local cache, and "
+                f"the hub gave {type(error).__name__}; give --mirror DIR or PARETUNE_MIRROR=DIR, or run where there is "
+                f"a network"
+            ) from error
