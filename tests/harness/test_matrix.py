@@ -132,6 +132,14 @@ def test_a_pattern_stands_for_the_tasks_that_are_only_scored() -> None:
     assert len(spec.score) == 14
 
 
+def test_options_that_no_task_is_met_with_are_refused() -> None:
+    assert specs(tasks=["glue/rte", "squad/v1"], options={"span": {"stride": 8}}, seeds=[0])
+    with pytest.raises(
+        BadSuite, match="options of span change nothing here: its tasks are met through classify; leave"
+    ):
+        specs(tasks=["glue/rte"], options={"span": {"stride": 8}})
+
+
 @pytest.mark.parametrize(
     ("task", "message"),
     [

@@ -35,6 +35,12 @@ def test_a_task_without_a_card_keeps_its_name_and_its_headline(tmp_path: Path) -
     assert column.measure == Measure("accuracy", True, "", None, None)
 
 
+def test_a_chance_level_that_is_not_known_is_none_and_not_zero(tmp_path: Path) -> None:
+    Made(items={TASK: answers(10, 2)}, cards={TASK: card(TASK, chance=None)}).write(tmp_path)
+    runs = load_records([tmp_path]).runs
+    assert column_of(TASK, runs).measure.chance is None
+
+
 def test_intervals_are_cut_where_no_value_can_be() -> None:
     wide = Interval(0.5, -0.7, 1.7, 3, 10, "seeds and items")
     assert Measure("accuracy", True, "%", 0.5, 1.0).within(wide)[1:3] == (0.0, 1.0)

@@ -88,6 +88,11 @@ def test_a_users_file_is_a_task(tmp_path: Path) -> None:
     assert own.metric.chance == pytest.approx(1 / 3)
 
 
+def test_a_chance_level_that_nothing_tells_is_null(tmp_path: Path) -> None:
+    toys = write(tmp_path, {"target": TASKS["target"]})
+    assert card(toys.name("target")).metric.chance is None
+
+
 def test_rows_of_a_users_task_may_be_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     files = {"train": "a.jsonl", "validation": "b.csv"}

@@ -204,6 +204,7 @@ def bad(tmp_path: Path, loaded: Backbone, change: dict[str, Any], match: str, **
         ({"text": {"generation_kwargs": {"until": ["\n"], "max_gen_toks": 200}}}, {}, "max_gen_tokens"),
         ({"text": {}}, {"loss": "candidates"}, "lists no answers"),
         ({"choice": {"num_fewshot": 0}}, {"num_fewshot": 2}, "without demonstrations"),
+        ({"choice": {}}, {"num_fewshot": 99}, "rows to draw demonstrations from; 99 are asked for: set num_fewshot to"),
     ],
 )
 def test_bad_input_is_refused_by_name(
