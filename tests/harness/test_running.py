@@ -15,9 +15,9 @@ from rich.console import Console
 from harness.api import SuiteResult
 from harness.record import Failure, Record
 from harness.running import report
-from runners.plan import Plan, Planned
+from runners.plan import Planned
 from tests.harness.commands import Called, call, no_mirror, write_suite
-from tests.runners.matrices import a_plan, a_record, specs
+from tests.runners.matrices import a_plan, a_record, plan_of, specs
 
 __all__ = ["no_mirror"]
 
@@ -136,8 +136,8 @@ def test_an_interrupted_matrix_says_how_to_run_the_rest(tmp_path: Path) -> None:
     ("plan", "code"),
     [
         (lambda record: a_plan((), [record]), 0),
-        (lambda record: Plan("s", a_plan((), [record]).runs, ("x: damaged",)), 1),
-        (lambda record: Plan("s", (Planned(record.spec, "not_applicable", "too small"),)), 2),
+        (lambda record: plan_of(*a_plan((), [record]).runs, unreadable=("x: damaged",)), 1),
+        (lambda record: plan_of(Planned(record.spec, "not_applicable", "too small")), 2),
     ],
 )
 def test_json_and_text_end_with_the_same_code(

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.data import DataSource
 from harness.environment import describe
-from harness.matrix import expand
+from harness.matrix import Expansion, expand
 from harness.record import RECORD_FILE, Cost, Counts, Digests, Failure, Record, Status, TaskScore
 from harness.spec import Spec
+from runners.agenda import Agenda
 from runners.forecast import Speeds
 from runners.plan import Plan, Planned
 from runners.watched import Watched
@@ -67,7 +69,13 @@ def a_plan(waiting: Iterable[Spec], records: Iterable[Record] = (), name: str = 
     done = tuple(
         Planned(one.spec, "not_applicable" if one.status == "not_applicable" else "done", "", one) for one in records
     )
-    return Plan(name, (*done, *(Planned(spec, "todo", "never run") for spec in waiting)))
+    return plan_of(*done, *(Planned(spec, "todo", "never run") for spec in waiting), name=name)
+
+
+def plan_of(*runs: Planned, name: str = "faults", unreadable: tuple[str, ...] = ()) -> Plan:
+    """Return a plan of runs that no search waits for."""
+    nothing = Agenda(Expansion(suite(["base"]), ()), Path("/nowhere"), DataSource(), {})
+    return Plan(name, runs, nothing, unreadable)
 
 
 def watch(plan: Plan, out: Path = Path("/nowhere"), workers: int = 1, past: Iterable[Record] = ()) -> Watched:

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from harness.record import Failure as Error
 from harness.record import Record
-from runners.plan import Plan, Planned
+from runners.plan import Planned
 from runners.summary import describe, failure_lines, failures, rerun, summary, tally
-from tests.runners.matrices import a_plan, a_record, specs
+from tests.runners.matrices import a_plan, a_record, plan_of, specs
 
 OUT = Path("/runs")
 
@@ -77,7 +77,7 @@ def test_equal_errors_are_one_failure_with_its_runs_the_most_frequent_first() ->
 def test_what_is_ok_not_applicable_or_stale_is_no_failure() -> None:
     first, second, third = specs("base", "head_only", "full")
     good = a_plan((), [a_record(first), a_record(second, status="not_applicable")])
-    stale = Plan("faults", (Planned(third, "stale", "changed", a_record(third, status="failed")),))
+    stale = plan_of(Planned(third, "stale", "changed", a_record(third, status="failed")))
     assert failures(good, OUT) == failures(stale, OUT) == []
 
 
