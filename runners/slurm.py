@@ -41,7 +41,7 @@ REQUEUES = 1000
 """How often one may come again, in submitit's count."""
 REPLACED = 4
 """How many workers a lane may use up that do not come again by themselves, on average."""
-FAREWELL, SETTLED = 20.0, 0.3
+FAREWELL, SETTLED = 20.0, 3.0
 """Seconds that workers have to end by themselves before they are cancelled, and submitit to notice that they did."""
 
 
@@ -246,10 +246,10 @@ class SlurmExecutor(Executor):
     def _dismiss(self) -> None:
         """Let every worker end by itself, then cancel what has not, such as what never started."""
         _write(self._session / "stop", {})
-        end = time.monotonic() + FAREWELL
-        while time.monotonic() < end and not (self._are_gone() or all(job.done() for job in self._jobs)):
-            time.sleep(0.1)
-        time.sleep(SETTLED)
+        for seconds, enough in ((FAREWELL, self._are_gone), (SETTLED, lambda: False)):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and not (enough() or all(job.done() for job in self._jobs)):
+                time.sleep(0.1)
         for job in self._jobs:
             if not job.done():
                 job.cancel(check=False)
