@@ -26,6 +26,8 @@ class Searches:
         self._all = [Progress(search, self._outcomes) for search in expansion.searches]
         self._of_final = {run_id(spec): one for one in self._all for spec in one.search.finals}
         self._of_trial: dict[str, list[Progress]] = {}
+        self._open: dict[Progress, set[str]] = {}
+        """Search to its trials that were given out and have not ended; only the last of them makes anything ready."""
         self._bills: dict[str, Progress] = {}
         self._given_out: set[str] = set()
 
@@ -45,7 +47,11 @@ class Searches:
         if run_id not in self._of_trial or outcome.status in RERUN:
             return []
         self._outcomes[run_id] = outcome
-        return [spec for one in self._of_trial[run_id] for spec in self._ready(one)]
+        ready: list[Spec] = []
+        for one in self._of_trial[run_id]:
+            self._open[one].discard(run_id)
+            ready += self._ready(one) if not self._open[one] else []
+        return ready
 
     def of(self, asked: Spec) -> Progress | None:
         """Return the search that a final waits for, which the suite asks with values of its own."""
@@ -63,6 +69,7 @@ class Searches:
             if one not in searches:
                 searches.append(one)
         found = {trial.run_id: trial.spec for trial in stage.missing}
+        self._open[one] = set(found)
         if stage.winner:
             finals = {final.run_id: final for asked in one.search.finals if (final := one.final(asked, stage))}
             self._bills |= dict.fromkeys(finals, one)
