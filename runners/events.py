@@ -10,9 +10,9 @@ away; new ones, and new types, may come. Unknown is null.
 ``step``      its training went on: ``run_id``, ``step``, ``steps``, ``epoch``, ``loss``.
 ``ended``     it ended: ``run_id``, ``status``, ``message``, ``folder`` (of its record and log), ``again`` (whether it
               is started again by itself), ``ended`` and ``total`` (runs so far, and in all), ``seconds_left``.
-``added``     a search came to its finals: ``runs``, how many more there are now.
-``warning``   something a person should look at: ``message``.
 ``draining``  an interrupt: what runs is finished, nothing more starts.
+``warning``   something that a user should know: ``message``.
+``added``     further runs have become known: ``runs``, their number.
 ``summary``   last: ``suite``, ``out``, ``interrupted``, ``exit_code``, ``statuses`` (to number of runs), ``failures``
               (each ``status``, ``kind``, ``message``, ``last_line``, ``runs``: ``run_id`` and ``log``), and ``again``,
               the words of the command that runs what failed or was left (null where nothing did).

@@ -68,6 +68,8 @@ class Watched:
         self.problems: list[Problem] = []
         self.draining = False
         self.began = time.monotonic()
+        self._to_come = 0
+        """Runs that were announced and of which nothing else is known yet."""
         self._jobs: dict[str, Job] = {}
         self._times = _Times(speeds)
         self._left: float | None = None
@@ -88,7 +90,7 @@ class Watched:
     @property
     def total(self) -> int:
         """Return the runs that this scheduler has to do, or did."""
-        return self.num_ended + len(self._jobs)
+        return self.num_ended + len(self._jobs) + self._to_come
 
     def __call__(self, spec: Spec | None, event: Mapping[str, Any]) -> None:
         """Take one event, and tell it on."""
@@ -97,6 +99,8 @@ class Watched:
                 self._take(spec, event)
             elif event["type"] == "draining":
                 self.draining = True
+            elif event["type"] == "added":
+                self._to_come += event["runs"]
             for told in self.audience:
                 told(spec, event)
 
@@ -104,6 +108,7 @@ class Watched:
         run_id = spec.run_id
         if run_id not in self._jobs and event["type"] != "ended":
             self._add(spec, TODO)  # a final is known only when its trials have ended
+            self._to_come = max(0, self._to_come - 1)
         if event["type"] == "ended":
             self._end(spec, event)
         elif event["type"] == "started":

@@ -28,9 +28,12 @@ def test_each_event_is_a_line_with_the_keys_that_the_docstring_promises() -> Non
     watched.audience.append(JsonEvents(stream, watched))
     for event in (started(spec), step(8), step(16, loss=float("nan")), ended("failed", "no luck")):
         watched(spec, event)
-    watched(None, {"type": "draining"})
-    plan, began, first, second, end, draining = lines(stream)
-    assert [line["type"] for line in lines(stream)] == ["plan", "started", "step", "step", "ended", "draining"]
+    for of_all in ({"type": "draining"}, {"type": "warning", "message": "low"}, {"type": "added", "runs": 2}):
+        watched(None, of_all)
+    plan, began, first, second, end, draining, warning, added = lines(stream)
+    types = ["plan", "started", "step", "step", "ended", "draining", "warning", "added"]
+    assert [line["type"] for line in lines(stream)] == types
+    assert (warning["message"], added["runs"]) == ("low", 2)
     assert all(datetime.fromisoformat(line["time"]).tzinfo for line in lines(stream))
     assert plan.keys() == {"type", "time", "suite", "out", "counts", "runs", "forecast"}
     assert plan["runs"] == [{"run_id": spec.run_id, "state": "todo", "reason": "never run"}]

@@ -113,10 +113,16 @@ def test_the_picture_fits_a_small_terminal_and_counts_what_it_leaves_out() -> No
         assert ("more running" in shown(console)) == (height < 80)
 
 
-def test_an_interrupt_is_told_in_one_line() -> None:
+def test_an_interrupt_and_a_warning_are_a_line_each() -> None:
     console = a_console(width=40)
     watched = watch(a_plan(specs("base")))
     told(console, watched)
-    watched(None, {"type": "draining"})
-    (line,) = shown(console).splitlines()
-    assert "again to stop now" in line
+    for event in (
+        {"type": "draining"},
+        {"type": "added", "runs": 3},
+        {"type": "warning", "message": "too many [workers]"},
+    ):
+        watched(None, event)
+    first, second = shown(console).splitlines()
+    assert "again to stop now" in first
+    assert second == "warning: too many [workers]"

@@ -47,6 +47,17 @@ def test_a_run_that_nobody_planned_is_counted_from_its_first_event() -> None:
     assert (watched.num_ended, watched.total, watched.states[final.run_id]) == (2, 2, "ok")
 
 
+def test_runs_that_are_announced_are_counted_once() -> None:
+    first, final = specs("base", "full")
+    watched = watch(a_plan([first]))
+    watched(None, {"type": "added", "runs": 1})
+    assert watched.total == 2
+    watched(final, started(final))
+    watched(final, ended())
+    watched(first, ended())
+    assert (watched.num_ended, watched.total) == (2, 2)
+
+
 def test_the_time_left_is_what_past_records_say_shared_by_the_workers() -> None:
     asked = specs("lora", seeds=[0, 1, 2, 3])
     plan, past = a_plan(asked), [a_record(asked[0])]
