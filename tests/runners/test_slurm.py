@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from runners.attempt import read_started, records, unfinished
 from runners.executor import check, executor
 from runners.process import Options
 from runners.queue import Queue
-from runners.slurm import FOLDER, Pulse, SlurmExecutor, parameters
+from runners.slurm import FOLDER, SlurmExecutor, parameters
 from tests.runners.faulty import GATE
 from tests.runners.idle import idle, specs
 from tests.runners.test_process import gone
@@ -143,18 +142,6 @@ def read_started_pid(out: Path, spec: Spec) -> int:
     from runners.attempt import attempts
 
     return read_started(attempts(out, spec.run_id)[0]).owner.pid
-
-
-def test_a_pulse_is_heard_until_it_stands_still(tmp_path: Path) -> None:
-    path = tmp_path / "pulse"
-    pulse = Pulse(path, 0.3)
-    assert pulse.is_heard()  # it may be about to begin
-    for beat in range(4):
-        path.write_text(str(beat), encoding="utf-8")
-        time.sleep(0.15)
-        assert pulse.is_heard()
-    time.sleep(0.4)
-    assert not pulse.is_heard()
 
 
 def test_slurm_is_asked_for_what_the_suite_states(tmp_path: Path) -> None:
