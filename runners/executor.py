@@ -159,7 +159,7 @@ class Executor(ABC):
             attempt = open_attempt(self.options.out, job.spec, self.options.suite)
             said = death.last_words or "it wrote nothing"
             message = f"the worker process {death.how} before this attempt began: {said}"
-        record = close_without_worker(attempt, status, kind, message)
+        record = close_without_worker(attempt, status, kind, message, search=job.search)
         self._end(job, record, _ended(record, attempt), death.seat_lost)
         return not death.seat_lost
 
@@ -170,7 +170,7 @@ class Executor(ABC):
             self.observe(None, {"type": "added", "runs": ended.num_added})
         for other, why in self.queue.take_broken():
             attempt = open_attempt(self.options.out, other.spec, self.options.suite)
-            cancelled = close_without_worker(attempt, "cancelled", "breaker", why)
+            cancelled = close_without_worker(attempt, "cancelled", "breaker", why, search=other.search)
             self._end(other, cancelled, _ended(cancelled, attempt))
 
     def _verdict(self, death: Death) -> tuple[Status, str, str]:
