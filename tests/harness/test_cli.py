@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -215,7 +216,9 @@ def test_list_tasks_says_how_each_is_met_and_whether_its_data_are_here(tmp_path:
     facts = {line.split()[0]: line.split()[1:5] for line in lines}
     assert facts["glue/rte"][1:] == ["accuracy", "1", "missing"]
     assert facts["embedded/polarity"] == ["classify", "accuracy", "1", "generated"]
-    assert {row["data"] for row in json.loads(call("list", "tasks", "--json").out)} == {"generated", "hub", "missing"}
+    switched_off = os.environ.get("HF_HUB_OFFLINE") == "1"  # by whoever runs the tests: the hub can then not be had
+    states = {row["data"] for row in json.loads(call("list", "tasks", "--json").out)}
+    assert states == {"generated", "missing"} | (set() if switched_off else {"hub"})
     assert [line.split()[0] for line in lines if line.split()[0].endswith("...")]
 
 
