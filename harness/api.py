@@ -139,7 +139,7 @@ def run_suite(
     """
     from runners.cells import write_cells
     from runners.executor import check as check_executor
-    from runners.forecast import past
+    from runners.forecast import Speeds, past
     from runners.local import default_workers
     from runners.process import Options
     from runners.status import Notes
@@ -180,7 +180,9 @@ def run_suite(
             address=address,
             resources=expansion.suite.resources,
         )
-        kind, speeds = past(folder, where, expansion.suite.threads)
+        kind, speeds = f"workers of {executor}", Speeds()  # whose devices are not known here
+        if executor == "local":
+            kind, speeds = past(folder, where, expansion.suite.threads)
         watched = Watched(planned, folder, options.workers, kind, speeds)
         watched.audience += [observe(watched)] if observe else []
         with Notes(watched):
@@ -207,12 +209,12 @@ def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: 
 
     _check_device(device)
     _check_counts({"--workers": workers})
-    todo = [run.spec for run in plan.runs if run.state in ("todo", "stale")]
+    todo = [run.spec for run in (*plan.runs, *plan.waiting) if run.state in ("todo", "stale")]
     if not todo:  # neither records nor a tensor library are needed to know
         return forecast((), Speeds(), device, workers or 1)
     where, threads = resolve_device(device), max(spec.threads for spec in todo)
     kind, speeds = past(out, where, threads)
-    number = workers or (1 if where.startswith("cuda") else default_workers(threads))
+    number = workers or default_workers(threads, where)
     return forecast(map(job, todo), speeds, kind, number)
 
 

@@ -210,7 +210,7 @@ def _finish(result: SuiteResult, words: Sequence[str]) -> NoReturn:
     from runners.summary import failures, rerun
 
     found, code = failures(result.plan, result.out), _exit_code(result)
-    again = list(words) if code == INTERRUPTED else rerun(words, found) if found else None
+    again = list(words) if code == INTERRUPTED else rerun(words, found) if found and code != OK else None
     write(sys.stdout, "summary", summary(result, code, again))
     for message in result.plan.unreadable:
         typer.echo(f"unreadable: {message}", err=True)

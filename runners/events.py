@@ -4,15 +4,16 @@ Every line has ``type`` and ``time`` (UTC, ISO 8601). A run is named by ``run_id
 away; new ones, and new types, may come. Unknown is null.
 
 ``plan``      first, unless nothing is left to do: ``suite``, ``out`` (the folder), ``counts`` (state to number),
-              ``runs`` (as ``plan --json`` has them: ``run_id``, ``state``, ``reason``) and ``forecast`` (as there).
+              ``runs`` (as ``plan --json`` has them: ``run_id``, null while a search has yet to choose its values,
+              ``state``, ``reason``) and ``forecast`` (as there).
 ``started``   an attempt began: ``run_id``, ``attempt``, ``backbone``, ``method``, ``values``, ``budget`` (text or
               null), ``task``, ``seed``, ``purpose``.
 ``step``      its training went on: ``run_id``, ``step``, ``steps``, ``epoch``, ``loss``.
 ``ended``     it ended: ``run_id``, ``status``, ``message``, ``folder`` (of its record and log), ``again`` (whether it
               is started again by itself), ``ended`` and ``total`` (runs so far, and in all), ``seconds_left``.
+``added``     a search came to its finals: ``runs``, how many more there are now.
+``warning``   something a person should look at: ``message``.
 ``draining``  an interrupt: what runs is finished, nothing more starts.
-``warning``   something that a user should know: ``message``.
-``added``     further runs have become known: ``runs``, their number.
 ``summary``   last: ``suite``, ``out``, ``interrupted``, ``exit_code``, ``statuses`` (to number of runs), ``failures``
               (each ``status``, ``kind``, ``message``, ``last_line``, ``runs``: ``run_id`` and ``log``), and ``again``,
               the words of the command that runs what failed or was left (null where nothing did).

@@ -80,7 +80,9 @@ class Watched:
             waits = one.state in ("todo", "stale")
             status = one.record.status if one.record else one.state
             self._add(one.spec, TODO if waits else status)
-        self.forecast: Forecast = forecast(self._jobs.values(), speeds, device, workers or 1)
+        self._waiting = [job(one.spec) for one in plan.waiting]
+        """Runs that a search has yet to give values to; each that becomes known takes the place of one."""
+        self.forecast: Forecast = forecast((*self._jobs.values(), *self._waiting), speeds, device, workers or 1)
 
     @property
     def num_ended(self) -> int:
@@ -90,7 +92,7 @@ class Watched:
     @property
     def total(self) -> int:
         """Return the runs that this scheduler has to do, or did."""
-        return self.num_ended + len(self._jobs) + self._to_come
+        return self.num_ended + len(self._jobs) + len(self._waiting) + self._to_come
 
     def __call__(self, spec: Spec | None, event: Mapping[str, Any]) -> None:
         """Take one event, and tell it on."""
@@ -99,16 +101,16 @@ class Watched:
                 self._take(spec, event)
             elif event["type"] == "draining":
                 self.draining = True
-            elif event["type"] == "added":
-                self._to_come += event["runs"]
+            elif event["type"] == "added":  # most take the place of runs that the plan has waiting
+                self._to_come += max(0, event["runs"] - len(self._waiting))
             for told in self.audience:
                 told(spec, event)
 
     def _take(self, spec: Spec, event: Mapping[str, Any]) -> None:
         run_id = spec.run_id
         if run_id not in self._jobs and event["type"] != "ended":
-            self._add(spec, TODO)  # a final is known only when its trials have ended
-            self._to_come = max(0, self._to_come - 1)
+            self._add(spec, TODO)
+            self._known(self._jobs[run_id])
         if event["type"] == "ended":
             self._end(spec, event)
         elif event["type"] == "started":
@@ -128,6 +130,7 @@ class Watched:
     def _add_up(self) -> float | None:
         jobs, under_way = dict(self._jobs), dict(self.running)  # copies, since runs end meanwhile
         waiting = Counter(asked for run_id, asked in jobs.items() if run_id not in under_way)
+        waiting.update(list(self._waiting))
         running = [(jobs[run_id], one.seconds()) for run_id, one in under_way.items() if run_id in jobs]
         work, longest = 0.0, 0.0
         for asked, count in waiting.items() if not self.draining else ():
@@ -145,6 +148,14 @@ class Watched:
         self.specs[run_id], self.states[run_id] = spec, state
         if state == TODO:
             self._jobs[run_id] = job(spec)
+
+    def _known(self, asked: Job) -> None:
+        """Take a run that has become known off those that wait to."""
+        alike = [one for one in self._waiting if one[:3] == asked[:3]] or self._waiting
+        if alike:
+            self._waiting.remove(max(alike, key=lambda one: one.score == asked.score))
+        else:
+            self._to_come = max(0, self._to_come - 1)
 
     def _end(self, spec: Spec, event: Mapping[str, Any]) -> None:
         run_id, status = spec.run_id, str(event["status"])

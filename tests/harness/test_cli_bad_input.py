@@ -115,7 +115,7 @@ def assert_refused(called: Called, message: str) -> None:
         (["--mirror", "/no/such/mirror"], "the mirror '/no/such/mirror' is not a folder; give --mirror"),
         (["--workers", "0"], "--workers is at least 1; 0 came"),
         (["--device", "cuda:99"], "unknown device 'cuda:99' in --device; did you mean|known: "),
-        (["--executor", "slurms"], "unknown executor 'slurms' in --executor; known: local"),
+        (["--executor", "slurms"], "unknown executor 'slurms' in --executor; did you mean slurm"),
         (["--retry", "fail"], "unknown status 'fail' in --retry; did you mean failed"),
         (["--retry", "ok"], "unknown status 'ok' in --retry"),
     ],

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.record import Cost
+from runners.plan import Planned
 from tests.runners.matrices import a_plan, a_record, ended, specs, started, step, watch, write
 
 
@@ -56,6 +58,22 @@ def test_runs_that_are_announced_are_counted_once() -> None:
     watched(final, ended())
     watched(first, ended())
     assert (watched.num_ended, watched.total) == (2, 2)
+
+
+def test_runs_that_wait_for_the_values_of_a_search_are_counted_and_forecast() -> None:
+    trial, first, second = specs("lora", seeds=[0, 1, 2])
+    waiting = tuple(Planned(spec, "todo", "after 1 trial", waits=True) for spec in (first, second))
+    watched = watch(replace(a_plan([trial]), waiting=waiting), past=[a_record(trial)])
+    assert (watched.total, watched.forecast.runs["measured"]) == (3, 3)
+    assert watched.seconds_left() == pytest.approx(60.0)
+    watched(trial, ended())
+    watched(None, {"type": "added", "runs": 2})
+    assert (watched.num_ended, watched.total) == (1, 3)
+    for spec in (first, second):
+        chosen = spec.model_copy(update={"values": {"rank": 2}})
+        watched(chosen, started(chosen))
+        watched(chosen, ended())
+    assert (watched.num_ended, watched.total) == (3, 3)
 
 
 def test_the_time_left_is_what_past_records_say_shared_by_the_workers() -> None:
