@@ -14,6 +14,7 @@ from harness import registry
 from harness.errors import UnknownName
 from harness.ladder import ladder
 from harness.protocol import names as protocols
+from harness.record import run_id
 from harness.search import Search, kept, searches
 from harness.spec import TARGETS, Budget, Sizes, Spec, Training
 from harness.suite import BadSuite, MethodEntry, SearchSettings, Suite, TaskEntry, explain, parse_budget
@@ -39,7 +40,7 @@ class Expansion:
 
     def waiting(self) -> set[str]:
         """Return the run ids, by the suite's values, of the finals that wait for a search."""
-        return {spec.run_id for search in self.searches for spec in search.finals}
+        return {run_id(spec) for search in self.searches for spec in search.finals}
 
     def first(self) -> tuple[Spec, ...]:
         """Return what waits for nothing: finals without a search, and the first trials of every search."""
@@ -49,7 +50,7 @@ class Expansion:
             for search in self.searches
             for candidate in search.candidates
         ]
-        return (*(spec for spec in self.specs if spec.run_id not in waiting), *trials)
+        return (*(spec for spec in self.specs if run_id(spec) not in waiting), *trials)
 
 
 def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
@@ -62,7 +63,7 @@ def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:
     suite = suite.model_copy(update={"tasks": tuple(_spelled_out(suite, task) for task in suite.tasks)})
     _check_names(suite, only)
     try:
-        asked = {spec.run_id: (spec, settings) for spec, settings in _specs(suite)}
+        asked = {run_id(spec): (spec, settings) for spec, settings in _specs(suite)}
         # A filter changes what is run, and never what a search tries: that is made from the whole suite.
         found = searches(asked.values(), suite.seeds[0])
         specs = tuple(spec for spec, _ in asked.values() if passes(spec, only))

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from harness import registry
 from harness.candidates import Candidate, candidates, ranges, tunable
 from harness.errors import UnknownName
+from harness.record import run_id
 from harness.spec import Spec, Training
 from harness.suite import TUNABLE, BadSuite, SearchSettings
 
@@ -53,7 +54,8 @@ class Search:
         rounds = enumerate(self.rounds(self.rungs[0]))
         if self.settings.halving:
             return sum(self.survivors(number) * (epochs or 0) for number, epochs in rounds)
-        return sum(given(self.rungs[0], candidate).training.epochs for candidate in self.candidates)
+        whole = self.rungs[0].training.epochs
+        return sum(int(str(candidate.get("epochs", whole))) for candidate in self.candidates)
 
     @property
     def id(self) -> str:
@@ -159,9 +161,9 @@ def _unequal(search: Search, spent: set[tuple[int, int]]) -> str:
 
 def kept(found: Iterable[Search], finals: Iterable[Spec]) -> Iterator[Search]:
     """Yield the searches that some finals wait for, each with those alone."""
-    wanted = {spec.run_id for spec in finals}
+    wanted = {run_id(spec) for spec in finals}
     for search in found:
-        if left := tuple(spec for spec in search.finals if spec.run_id in wanted):
+        if left := tuple(spec for spec in search.finals if run_id(spec) in wanted):
             yield replace(search, finals=left)
 
 

@@ -165,7 +165,7 @@ class Agenda:
         final = one.final(asked, stage)
         if final is not None:
             taken = in_words(one.chosen(stage) or {})
-            return _noted(self._runs[final.run_id], f"takes {taken}", *doubts(one, stage))
+            return _noted(self._runs[run_id(final)], f"takes {taken}", *doubts(one, stage))
         if stage.problem is None:
             left = f"after {_trials(stage.num_left)}"
             return _noted(Planned(asked, "todo", left, waits=True), *doubts(one, stage))

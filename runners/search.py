@@ -71,7 +71,7 @@ class Searches:
         found = {trial.run_id: trial.spec for trial in stage.missing}
         self._open[one] = set(found)
         if stage.winner:
-            finals = {final.run_id: final for asked in one.search.finals if (final := one.final(asked, stage))}
+            finals = {run_id(final): final for asked in one.search.finals if (final := one.final(asked, stage))}
             self._bills |= dict.fromkeys(finals, one)
             found |= finals
         new = {run_id: spec for run_id, spec in found.items() if run_id not in self._given_out}

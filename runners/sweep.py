@@ -52,7 +52,8 @@ def run(planned: Plan, options: Options, observe: Observer) -> bool:
     agenda.close(options.suite)
     specs = [one.spec for one in agenda.todo()]
     known = [one.record for one in planned.runs if one.record is not None]
-    queue = Queue(specs, follow=agenda, seconds=Speeds(known, options.device))
+    # Without a search nothing is added, and no worker is started for runs that may come.
+    queue = Queue(specs, follow=agenda if planned.waiting else None, seconds=Speeds(known, options.device))
     with executor(options, observe, queue) as started, _interrupts(started) as interrupts:
         for doubt in started.doubts(specs):
             observe(None, {"type": "warning", "message": doubt})
