@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from harness.errors import NotApplicable
 from harness.spec import Spec
 from harness.suite import parse
 from runners.export import export
+from runners.score import Evaluator
 from tests.runners.specs import fresh, run, spec
 
 TASK = "embedded/span"
@@ -75,7 +76,7 @@ def test_fish_with_expected_labels_does_not_apply() -> None:
 def test_the_score_does_not_depend_on_the_windows_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = []
     for size in (1, 7):
-        monkeypatch.setattr("runners.score.EVALUATION_BATCH", size)
+        monkeypatch.setattr("runners.execute.Evaluator", partial(Evaluator, batch_size=size))
         outcomes.append(run(asked("head_only")))
     first, second = outcomes
     assert first.items is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +31,14 @@ def test_every_row_is_evaluated_once_longest_first(lengths: list[int]) -> None:
     assert max(map(len, batches)) <= scoring.EVALUATION_BATCH
 
 
-def test_predictions_come_in_the_rows_own_order_whatever_the_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_predictions_come_in_the_rows_own_order_whatever_the_batches() -> None:
     attached = started("base")
     evaluator = trainer(attached).evaluator
     expected = evaluator.predict(attached.model, MET, ROWS)
     for size in (1, 7):
-        monkeypatch.setattr(scoring, "EVALUATION_BATCH", size)
-        found = evaluator.predict(attached.model, MET, ROWS)
+        sized = replace(evaluator, batch_size=size)
+        assert max(len(rows) for rows, _ in sized.batches(MET, ROWS)) == size
+        found = sized.predict(attached.model, MET, ROWS)
         assert found.values == expected.values
         assert found.loss == pytest.approx(expected.loss, rel=1e-5)
 
