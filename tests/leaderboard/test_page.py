@@ -100,15 +100,15 @@ def test_a_seed_that_a_row_lacks_is_named_and_the_row_is_drawn_hollow_and_not_co
 
 
 def test_runs_without_result_are_listed_with_reason_and_link(site: Path) -> None:
-    page, text = (site / "index.html").read_text(), words(site / "index.html")
+    page, text = (site / "failures.html").read_text(), words(site / "failures.html")
     assert "diverged full glue/sst2 0 Diverged: loss is NaN" in text
     run_id = Made("full").run_id
     assert f'<a href="runs/{run_id}.html"><code>{run_id[:8]}</code></a>' in page
 
 
 def test_every_link_and_anchor_leads_somewhere_and_nothing_is_fetched(site: Path) -> None:
-    pages = [site / "index.html", *sorted((site / "runs").iterdir())]
-    assert len(pages) == 22
+    pages = sorted(site.rglob("*.html"))
+    assert len(pages) >= 23
     num_links = 0
     for page in pages:
         text = page.read_text()
@@ -183,16 +183,28 @@ def test_equal_records_give_equal_bytes_whatever_their_order(tmp_path: Path, sit
     assert content(tmp_path / "one") == content(tmp_path / "two") == content(site)
 
 
-def test_run_pages_of_records_that_are_gone_go_too(tmp_path: Path) -> None:
+def test_pages_of_records_that_are_gone_go_too_and_nothing_else(tmp_path: Path) -> None:
+    gone = Made(seed=1, items={"glue/sst2": answers(10, 2)})
+    gone.write(tmp_path / "records")
     Made(items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")
-    old = tmp_path / "site" / "runs" / ("f" * 16 + ".html")
-    own = tmp_path / "site" / "runs" / "notes.html"
-    old.parent.mkdir(parents=True)
-    old.write_text("old")
+    build_board([tmp_path / "records"], tmp_path / "site")
+    old, own = (tmp_path / "site" / "runs" / name for name in (f"{gone.run_id}.html", "notes.html"))
     own.write_text("not ours")
+    assert old.exists()
+    shutil.rmtree(tmp_path / "records" / gone.run_id)
     build_board([tmp_path / "records"], tmp_path / "site")
     assert not old.exists()
     assert own.exists()
+
+
+def test_a_list_of_written_files_cannot_reach_beyond_the_site(tmp_path: Path) -> None:
+    Made(items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")
+    build_board([tmp_path / "records"], tmp_path / "site")
+    precious = tmp_path / "precious.txt"
+    precious.write_text("keep")
+    (tmp_path / "site" / ".board.json").write_text(json.dumps(["../precious.txt", str(precious)]))
+    build_board([tmp_path / "records"], tmp_path / "site")
+    assert precious.exists()
 
 
 def test_html_in_records_stays_text(tmp_path: Path) -> None:
@@ -211,7 +223,7 @@ def test_html_in_records_stays_text(tmp_path: Path) -> None:
     bad.write(tmp_path / "records")
     build_board([tmp_path / "records"], tmp_path / "site", {bad.run_id: evil})
     pages = list((tmp_path / "site").rglob("*.html"))
-    assert len(pages) == 4
+    assert len(pages) >= 5
     for page in pages:
         text = page.read_text()
         assert "<script" not in text
@@ -230,6 +242,7 @@ def test_stale_unreadable_and_selected_on_the_reported_split_are_said(tmp_path: 
     text = words(summary.page)
     assert "Selected on the reported split, as the papers did" in text
     assert "1 seed: 0 items only stale" in text
+    text = words(tmp_path / "site" / "failures.html")
     assert "measured with code or card versions that are not today’s" in text
     assert "remove its attempt folder, or restore the file" in text
     assert "lora on glue/sst2: tasks/glue.py has changed" in text

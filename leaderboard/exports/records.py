@@ -11,6 +11,7 @@ from harness.spec import Spec
 from leaderboard.averages import average, averages_of
 from leaderboard.cells import Section
 from leaderboard.load import Run
+from leaderboard.site import Page, Site
 from leaderboard.statistics import Interval
 
 FIELDS = (
@@ -132,3 +133,10 @@ def records_json(runs: Sequence[Run], stale: Mapping[str, str]) -> str:
     attempts = [attempt.record.model_dump(mode="json") for run in runs for attempt in run.attempts]
     known = {run.run_id: stale[run.run_id] for run in runs if run.run_id in stale}
     return json.dumps({"records": attempts, "stale": known}, indent=1, sort_keys=True, allow_nan=False) + "\n"
+
+
+def pages(site: Site) -> Iterator[Page]:
+    """Yield the downloads of all records."""
+    yield Page("records.csv", records_csv(site.runs, site.stale))
+    yield Page("cells.csv", cells_csv(site.sections))
+    yield Page("records.json", records_json(site.runs, site.stale))

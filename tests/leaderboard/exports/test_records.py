@@ -8,7 +8,7 @@ from pathlib import Path
 
 from harness.record import Failure
 from leaderboard.cells import differing, tabulate
-from leaderboard.exports import CELL_FIELDS, FIELDS, cells_csv, records_csv, records_json
+from leaderboard.exports.records import CELL_FIELDS, FIELDS, cells_csv, records_csv, records_json
 from leaderboard.load import load_records
 from leaderboard.page import build_board
 from tests.leaderboard.making import Made, answers, card

@@ -1,0 +1,83 @@
+"""The site: all that a page may know, and what a page is.
+
+``leaderboard/pages`` and ``leaderboard/exports`` hold one module for each kind of page and of download. Each has one
+function ``pages(site)`` that yields what it writes; a new module adds pages and changes no existing line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType, ModuleType
+from typing import NamedTuple
+
+from leaderboard import exports, pages
+from leaderboard.cells import Section, Table, tabulate
+from leaderboard.load import Loaded, Run
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+
+class Page(NamedTuple):
+    """One file of the site."""
+
+    path: str
+    """From the site's folder, with ``/``."""
+    content: str | bytes
+
+
+@dataclass(frozen=True)
+class Site:
+    """All records of a board, and what was made of them once for all pages."""
+
+    loaded: Loaded
+    table: Table
+    stale: Mapping[str, str]
+    """Run id to the reason why it is not what today's code and cards would give."""
+
+    @classmethod
+    def of(cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING) -> Site:
+        """Return the site of some records."""
+        return cls(loaded, tabulate(loaded.runs, stale), stale)
+
+    @property
+    def runs(self) -> tuple[Run, ...]:
+        """Every run, by run id."""
+        return self.loaded.runs
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """What may stand in one table, by suite and backbone."""
+        return self.table.sections
+
+    @cached_property
+    def tasks(self) -> tuple[str, ...]:
+        """Every task that was trained on or scored, by name."""
+        return tuple(sorted({task for run in self.runs for task in (run.record.spec.train, *run.record.spec.score)}))
+
+    @cached_property
+    def methods(self) -> tuple[str, ...]:
+        """Every method that was run, by name."""
+        return tuple(sorted({run.record.spec.method for run in self.runs}))
+
+    @cached_property
+    def unreadable(self) -> tuple[str, ...]:
+        """One message for each file that could not be used; the rest was."""
+        return tuple(sorted({*self.loaded.unreadable, *self.table.unreadable}))
+
+
+Maker = Callable[[Site], Iterator[Page]]
+
+
+def makers() -> Iterator[Maker]:
+    """Yield what makes pages, in a fixed order."""
+    for package in (pages, exports):
+        for name in _modules(package):
+            yield importlib.import_module(name).pages
+
+
+def _modules(package: ModuleType) -> list[str]:
+    return sorted(f"{package.__name__}.{found.name}" for found in pkgutil.iter_modules(package.__path__))

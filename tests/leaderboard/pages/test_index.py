@@ -1,0 +1,30 @@
+"""The index and the pages of the other sections."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from leaderboard.load import load_records
+from leaderboard.pages.index import pages, places_of
+from leaderboard.site import Site
+from tests.leaderboard.making import Made, answers
+from tests.leaderboard.small_board import visible, write_small_board
+
+
+def test_the_largest_section_is_the_index_and_others_have_their_own_page(tmp_path: Path) -> None:
+    write_small_board(tmp_path)
+    Made(suite="another", values={"rank": 4}, items={"glue/sst2": answers(20, 3)}).write(tmp_path)
+    site = Site.of(load_records([tmp_path]))
+    places = {section.ground.suite: place for section, place in places_of(site).items()}
+    assert places["small"] == "index.html"
+    assert places["another"].startswith("boards/another-")
+    made = {page.path: visible(str(page.content)) for page in pages(site)}
+    assert made.keys() == set(places.values())
+    assert "random_mask asked 1 %" in made["index.html"]
+    assert "random_mask asked 1 %" not in made[places["another"]]
+
+
+def test_a_board_of_nothing_says_so(tmp_path: Path) -> None:
+    (index,) = pages(Site.of(load_records([tmp_path])))
+    assert index.path == "index.html"
+    assert "There is no record here yet" in str(index.content)
