@@ -253,9 +253,10 @@ def _marks(column: Column, runs: Sequence[Run], stale: Mapping[str, str]) -> tup
 
 def differing(records: Iterable[Record]) -> tuple[str, ...]:
     """Return the environment facts (versions, device, threads) in which records differ."""
+    texts = {json.dumps(record.environment, sort_keys=True): record.environment for record in records}
     flat: list[dict[str, str]] = []
-    for record in records:
-        facts = {**record.environment}
+    for environment in texts.values():  # thousands of records share a handful
+        facts = {**environment}
         versions = facts.pop("versions", None)
         facts |= versions if isinstance(versions, dict) else {}
         flat.append(

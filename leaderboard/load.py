@@ -7,6 +7,7 @@ newest attempt. Items are read only when an interval asks for them.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from harness.errors import MissingPrerequisite, UnknownName
@@ -33,6 +35,7 @@ class Attempt:
 
     record: Record
     folder: Path
+    has_items: bool = True
 
     @property
     def label(self) -> str:
@@ -90,40 +93,53 @@ def load_records(folders: Sequence[Path]) -> Loaded:
     Raises:
         MissingPrerequisite: if a folder does not exist.
     """
-    attempts: dict[tuple[str, str], Attempt] = {}
+    attempts: dict[str, Attempt] = {}  # by content: copies of a record count once
     unreadable: set[str] = set()
     started: set[str] = set()
     for folder in folders:
         if not folder.is_dir():
             raise MissingPrerequisite(f"there is no folder {folder}; give the output folder of a run, or of a release")
-        started.update(_without_record(folder))
-        for path in sorted(folder.rglob(RECORD_FILE)):
+        for place in _attempt_folders(folder):
+            if place.record is None:
+                started.add(f"{place.folder.parent.name}/{place.folder.name}")
+                continue
             try:
-                record = read_record(path)
-            except UnreadableRecord as error:
+                record, digest = read_record(place.record), hashlib.sha256(place.record.read_bytes()).hexdigest()
+            except (UnreadableRecord, OSError) as error:
                 # A page may be published: it names the file, not where this machine keeps it.
+                path = place.record
                 message = str(error).replace(str(path), str(Path(folder.name) / path.relative_to(folder)))
                 unreadable.add(f"{message}; {REMEDY}")
                 continue
-            key = (record.run_id, record.to_json())
-            if key not in attempts or not (attempts[key].folder / ITEMS_FILE).exists():
-                attempts[key] = Attempt(record, path.parent)
+            if digest not in attempts or not attempts[digest].has_items:
+                attempts[digest] = Attempt(record, place.folder, place.has_items)
     by_run: dict[str, list[Attempt]] = defaultdict(list)
-    for (run_id, text), attempt in sorted(attempts.items(), key=lambda pair: _age(pair[1], pair[0][1])):
-        del text
-        by_run[run_id].append(attempt)
+    for digest, attempt in sorted(attempts.items(), key=lambda pair: _age(pair[1], pair[0])):
+        del digest
+        by_run[attempt.record.run_id].append(attempt)
     runs = tuple(Run(run_id, tuple(by_run[run_id])) for run_id in sorted(by_run))
     return Loaded(runs, sorted(unreadable), len(started))
 
 
-def _age(attempt: Attempt, text: str) -> tuple[int, str, str]:
-    return attempt.record.attempt, attempt.record.started, text
+def _age(attempt: Attempt, digest: str) -> tuple[int, str, str]:
+    return attempt.record.attempt, attempt.record.started, digest
 
 
-def _without_record(folder: Path) -> Iterator[str]:
-    for path in folder.rglob(STARTED_FILE):
-        if not (path.parent / RECORD_FILE).exists():
-            yield f"{path.parent.parent.name}/{path.parent.name}"
+class _Place(NamedTuple):
+    """A folder that an attempt was started or recorded in."""
+
+    folder: Path
+    record: Path | None
+    has_items: bool
+
+
+def _attempt_folders(folder: Path) -> Iterator[_Place]:
+    """Yield the attempts under a folder, in the order of their paths."""
+    for place, folders, files in os.walk(folder):
+        folders.sort()
+        if RECORD_FILE in files or STARTED_FILE in files:
+            here = Path(place)
+            yield _Place(here, here / RECORD_FILE if RECORD_FILE in files else None, ITEMS_FILE in files)
 
 
 class Items(NamedTuple):
@@ -151,9 +167,9 @@ def _items(attempt: Attempt, task: str, metric: Metric) -> Items:
     try:
         stat = path.stat()
         digest, table = _whole(path, stat.st_mtime_ns, stat.st_size)
-        table = table.filter(pa.array(np.asarray(table["task"].to_pylist(), dtype=object) == task))
+        table = table.filter(pc.equal(table["task"], task))
         columns = {key: table[key].to_numpy().astype(np.float64) for key in metric.statistics}
-        item_ids = tuple(str(item) for item in table["item_id"].to_pylist())
+        item_ids = _shared(tuple(str(item) for item in table["item_id"].to_pylist()))
         clusters = table["cluster_id"].to_pylist()
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise UnreadableRecord(f"not the items of a run ({type(error).__name__})") from error
@@ -167,8 +183,14 @@ def _items(attempt: Attempt, task: str, metric: Metric) -> Items:
     computed = metric.score(columns)
     if stored is not None and not abs(stored - computed) <= 1e-6:
         raise UnreadableRecord(f"gives {metric.name} {computed:.6f} on {task}, the record says {stored:.6f}")
-    clusters = [item if cluster is None else str(cluster) for item, cluster in zip(item_ids, clusters, strict=True)]
-    return Items(item_ids, tuple(clusters), columns)
+    known = (item if cluster is None else str(cluster) for item, cluster in zip(item_ids, clusters, strict=True))
+    return Items(item_ids, _shared(tuple(known)), columns)
+
+
+@lru_cache(maxsize=1024)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the same names as one object: all runs of a task score the same items, and thousands are held."""
+    return names
 
 
 @lru_cache(maxsize=16)
@@ -176,7 +198,9 @@ def _whole(path: Path, changed: int, size: int) -> tuple[str, pa.Table]:
     """Read a file once for all of its tasks; time and size of the file belong to the cache's key."""
     del changed, size
     content = path.read_bytes()
-    return hashlib.sha256(content).hexdigest(), pq.read_table(pa.BufferReader(content))
+    # Read with one thread and without buffers: these files are small, and setting more up takes five times as long.
+    table = pq.ParquetFile(pa.BufferReader(content), pre_buffer=False).read(use_threads=False)
+    return hashlib.sha256(content).hexdigest(), table
 
 
 def read_entry(runs: Sequence[Run], task: str, metric_name: str) -> Entry:
