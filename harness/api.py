@@ -14,6 +14,7 @@ from harness.backbone import locate
 from harness.data import DataSource
 from harness.environment import limit_threads
 from harness.errors import MissingPrerequisite, NoData, UnknownName, UnwritableFolder
+from harness.freshness import Freshness
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status, run_id
 from harness.search import check_grids
@@ -293,25 +294,13 @@ def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
     """
     from leaderboard.page import build_board as build
 
-    loaded = load_records(folders)
     _make_folder(Path(out))
-    return build([Path(folder) for folder in folders], Path(out), stale_runs(run.record for run in loaded.runs))
+    return build([Path(folder) for folder in folders], Path(out), Freshness())
 
 
 def stale_runs(records: Iterable[Record]) -> dict[str, str]:
     """Return run id to reason for results whose code or cards are not today's."""
-    reasons = {}
-    for record in records:
-        if record.status != "ok":
-            continue
-        try:
-            if record.digests.code != provenance.code_digest(record.spec):
-                reasons[record.run_id] = "the code or a card version changed since"
-        except (UnknownName, MissingPrerequisite):
-            missing = [record.spec.method] if record.spec.method not in registry.methods() else []
-            missing += [name for name in (record.spec.train, *record.spec.score) if name not in registry.tasks()]
-            reasons[record.run_id] = f"{', '.join(missing) or 'a part of it'} is not registered here"
-    return reasons
+    return Freshness().stale(records)
 
 
 def run_statuses(plan: Plan) -> dict[Status | str, int]:

@@ -5,19 +5,18 @@ No page needs a script, a network or a server. Nothing that a record says reache
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from leaderboard import paths
-from leaderboard.load import load_records
-from leaderboard.site import NOTHING, Page, Site, makers
+from leaderboard import paths, state
+
+if TYPE_CHECKING:
+    from leaderboard.site import Judge, Page, Site
 
 STATIC = Path(__file__).parent / "static"
-WRITTEN = ".board.json"
-"""Names what the last build wrote, so that the next one removes what is no longer wanted and nothing else."""
 
 
 class BoardSummary(NamedTuple):
@@ -29,46 +28,60 @@ class BoardSummary(NamedTuple):
     """One message for each file that could not be used; the rest was."""
 
 
-def build_board(folders: Sequence[Path], out: Path, stale: Mapping[str, str] = NOTHING) -> BoardSummary:
-    """Write the board of all records under some folders.
+def build_board(folders: Sequence[Path], out: Path, judge: Judge | None = None) -> BoardSummary:
+    """Write the board of all records under some folders; one that is as it would be written is left as it is.
 
     Args:
         folders: where records lie, at any depth.
         out: the site's folder; made if needed.
-        stale: run id to the reason why it is not what today's code and cards would give; such runs are marked.
+        judge: says which results are stale; without one nothing is.
 
     Raises:
         MissingPrerequisite: if a folder does not exist.
     """
-    site = Site.of(load_records(folders), stale)
-    write(_pages(site), out)
-    return BoardSummary(out / paths.INDEX, site.loaded.num_records, list(site.unreadable))
+    last, key = state.read(out), judge.key() if judge else ""
+    inputs = state.inputs_digest([folder for folder in folders if folder.is_dir()], key)
+    if last is None or last.inputs != inputs or last.outputs != state.outputs_digest(out, last.written):
+        with _without_collection():
+            last = _build(folders, out, judge, inputs, last)
+    return BoardSummary(out / paths.INDEX, last.num_records, list(last.unreadable))
 
 
-def _pages(site: Site) -> Iterator[Page]:
-    for file in sorted(STATIC.iterdir()):
-        yield Page(f"static/{file.name}", file.read_bytes())
+def _build(
+    folders: Sequence[Path], out: Path, judge: Judge | None, inputs: str, last: state.State | None
+) -> state.State:
+    from leaderboard.load import load_records  # here, so that an unchanged site loads nothing
+    from leaderboard.site import Site, Trust
+    from leaderboard.writing import write
+
+    loaded = load_records(folders)
+    site = Site.of(loaded, (judge or Trust()).stale(run.record for run in loaded.runs))
+    written = write(pages_of(site), out)
+    for old in set(last.written if last else ()) - set(written):
+        if (out / old).resolve().is_relative_to(out.resolve()):  # a list that was edited must not reach beyond the site
+            (out / old).unlink(missing_ok=True)
+    made = state.State(inputs, state.outputs_digest(out, written), written, loaded.num_records, site.unreadable)
+    state.write(out, made)
+    return made
+
+
+def pages_of(site: Site) -> Iterator[Page]:
+    """Yield every file of a site."""
+    from leaderboard.site import Page, makers
+
     for pages in makers():
         yield from pages(site)
+    for file in sorted(STATIC.iterdir()):
+        yield Page(f"static/{file.name}", file.read_bytes())
 
 
-def write(pages: Iterable[Page], out: Path) -> None:
-    """Write pages below a folder; remove those of an earlier build that are not among them."""
-    earlier = _written(out)
-    now: list[str] = []
-    for page in pages:
-        place = out / page.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_bytes(page.content if isinstance(page.content, bytes) else page.content.encode("utf-8"))
-        now.append(page.path)
-    for old in earlier - set(now):
-        (out / old).unlink(missing_ok=True)
-    (out / WRITTEN).write_text(json.dumps(sorted(now), indent=0) + "\n", encoding="utf-8")
-
-
-def _written(out: Path) -> set[str]:
-    """Return the files of the last build; a list that was edited must not reach beyond the site."""
-    with suppress(OSError, ValueError, TypeError):
-        names = json.loads((out / WRITTEN).read_text(encoding="utf-8"))
-        return {name for name in map(str, names) if (out / name).resolve().is_relative_to(out.resolve())}
-    return set()
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Let the garbage collector rest: walking through ten thousand records again and again takes a third of a build."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

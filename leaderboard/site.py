@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType, ModuleType
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from harness.record import Record
 from leaderboard import exports, pages
 from leaderboard.cells import Section, Table, tabulate
 from leaderboard.load import Loaded, Run
@@ -26,7 +27,38 @@ class Page(NamedTuple):
 
     path: str
     """From the site's folder, with ``/``."""
-    content: str | bytes
+    content: str | bytes | Callable[[], str | bytes]
+    """A function is called when the page is written, maybe in another process."""
+
+    def to_bytes(self) -> bytes:
+        """Return what the file holds."""
+        content = self.content() if callable(self.content) else self.content
+        return content if isinstance(content, bytes) else content.encode("utf-8")
+
+
+class Judge(Protocol):
+    """Says which results are what today's code and cards would give."""
+
+    def stale(self, records: Iterable[Record]) -> Mapping[str, str]:
+        """Return run id to the reason why it is not."""
+        ...
+
+    def key(self) -> str:
+        """Return a text that changes whenever a judgement could."""
+        ...
+
+
+class Trust:
+    """The judge that finds nothing stale."""
+
+    def stale(self, records: Iterable[Record]) -> Mapping[str, str]:
+        """Return nothing."""
+        del records
+        return NOTHING
+
+    def key(self) -> str:
+        """Return nothing: no judgement ever changes."""
+        return ""
 
 
 @dataclass(frozen=True)
@@ -73,10 +105,10 @@ Maker = Callable[[Site], Iterator[Page]]
 
 
 def makers() -> Iterator[Maker]:
-    """Yield what makes pages, in a fixed order."""
-    for package in (pages, exports):
-        for name in _modules(package):
-            yield importlib.import_module(name).pages
+    """Yield what makes pages: first the modules that say ``EACH_ALONE``, whose pages other processes may make."""
+    modules = [importlib.import_module(name) for package in (pages, exports) for name in _modules(package)]
+    for module in sorted(modules, key=lambda module: not getattr(module, "EACH_ALONE", False)):
+        yield module.pages
 
 
 def _modules(package: ModuleType) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from leaderboard import paths
 from leaderboard.columns import Measure
@@ -11,13 +12,20 @@ from leaderboard.load import Run
 from leaderboard.rendering import render
 from leaderboard.site import Page, Site
 
+EACH_ALONE = True
+"""A page hangs on its own run: see ``leaderboard.site.makers``."""
+
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield a page for each run."""
     for run in site.runs:
-        path = paths.run(run.run_id)
-        values = {"run": run, "stale": site.stale.get(run.run_id), "plots": plots(run), "headline": headline}
-        yield Page(path, render("run.html", path, **values))
+        yield Page(paths.run(run.run_id), partial(page_of, site, run))
+
+
+def page_of(site: Site, run: Run) -> str:
+    """Return the text of a run's page."""
+    values = {"run": run, "stale": site.stale.get(run.run_id), "plots": plots(run), "headline": headline}
+    return render("run.html", paths.run(run.run_id), **values)
 
 
 def headline(run: Run, task: str) -> tuple[str, Measure]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,3 +146,18 @@ def answers(num_items: int, num_wrong: int, seed: int = 0) -> tuple[list[float],
     references = [float(number % 2) for number in range(num_items)]
     wrong = set(np.random.default_rng(seed).permutation(num_items)[:num_wrong].tolist())
     return [1 - value if number in wrong else value for number, value in enumerate(references)], references
+
+
+@dataclass
+class Judged:
+    """A judge of the board that finds some runs stale: run id to the reason."""
+
+    reasons: Mapping[str, str]
+
+    def stale(self, records: Iterable[Record]) -> Mapping[str, str]:
+        """Return the reasons of the runs that are there."""
+        return {record.run_id: self.reasons[record.run_id] for record in records if record.run_id in self.reasons}
+
+    def key(self) -> str:
+        """Return a text that tells one judge from another."""
+        return repr(self.reasons)

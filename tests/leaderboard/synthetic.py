@@ -25,7 +25,18 @@ from harness.registry import ROOT
 from harness.spec import Budget, Spec, Training
 from tests.leaderboard.making import card
 
-METHODS = ("lora", "random_mask", "fish", "pst", "goft", "qgoft", "bitfit", "adapter", "gradient_mask", "magnitude_mask")
+METHODS = (
+    "lora",
+    "random_mask",
+    "fish",
+    "pst",
+    "goft",
+    "qgoft",
+    "bitfit",
+    "adapter",
+    "gradient_mask",
+    "magnitude_mask",
+)
 TOTAL = 22_713_216
 
 
@@ -91,7 +102,10 @@ def _write_run(folder: Path, spec: Spec, trained: int, size: Size, failed: bool)
         tables = [_items(spec, trained, number, task, size.items) for number, task in enumerate(spec.score)]
         pq.write_table(pa.concat_tables(tables), place / ITEMS_FILE)
         facts["digests"]["items"] = hashlib.sha256((place / ITEMS_FILE).read_bytes()).hexdigest()
-        facts |= {"status": "ok", "scores": [_score(task, table) for task, table in zip(spec.score, tables, strict=True)]}
+        facts |= {
+            "status": "ok",
+            "scores": [_score(task, table) for task, table in zip(spec.score, tables, strict=True)],
+        }
     text = json.dumps(_template() | facts, indent=1, sort_keys=True)
     (place / RECORD_FILE).write_text(text + "\n", encoding="utf-8")
 

@@ -15,7 +15,8 @@ import pytest
 
 from harness.record import EpochMetrics, Failure
 from leaderboard.page import build_board
-from tests.leaderboard.making import Made, answers, card
+from leaderboard.state import STATE
+from tests.leaderboard.making import Judged, Made, answers, card
 from tests.leaderboard.small_board import visible, words, write_small_board
 
 BEST = ("random_mask", "227132", "glue/sst2")
@@ -170,7 +171,8 @@ def test_downloads_hold_every_number(site: Path) -> None:
 
 def test_equal_records_give_equal_bytes_whatever_their_order(tmp_path: Path, site: Path) -> None:
     def content(folder: Path) -> dict[str, bytes]:
-        return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+        files = [file for file in folder.rglob("*") if file.is_file() and file.name != STATE]
+        return {str(file.relative_to(folder)): file.read_bytes() for file in files}
 
     records = site.parent / "records"
     halves = [tmp_path / "b", tmp_path / "a"]
@@ -202,9 +204,44 @@ def test_a_list_of_written_files_cannot_reach_beyond_the_site(tmp_path: Path) ->
     build_board([tmp_path / "records"], tmp_path / "site")
     precious = tmp_path / "precious.txt"
     precious.write_text("keep")
-    (tmp_path / "site" / ".board.json").write_text(json.dumps(["../precious.txt", str(precious)]))
+    state = json.loads((tmp_path / "site" / STATE).read_text())
+    state |= {"written": ["../precious.txt", str(precious)], "inputs": ""}
+    (tmp_path / "site" / STATE).write_text(json.dumps(state))
     build_board([tmp_path / "records"], tmp_path / "site")
     assert precious.exists()
+
+
+def test_an_unchanged_board_is_left_alone_and_any_change_builds_it_anew(tmp_path: Path) -> None:
+    records, site = tmp_path / "records", tmp_path / "site"
+    made = Made(items={"glue/sst2": answers(10, 2)})
+    place = made.write(records)
+    first = build_board([records], site)
+
+    def builds(judge: Judged | None = None) -> bool:
+        before = (site / "index.html").stat().st_mtime_ns
+        assert build_board([records], site, judge).page == first.page
+        return (site / "index.html").stat().st_mtime_ns != before
+
+    assert not builds()
+    Made(seed=1, items={"glue/sst2": answers(10, 1)}).write(records)
+    assert builds()
+    assert not builds()
+    assert builds(Judged({made.run_id: "moved on"}))
+    assert not builds(Judged({made.run_id: "moved on"}))
+    (site / "runs" / f"{made.run_id}.html").unlink()
+    assert builds()
+    (site / "index.html").write_text("edited")
+    assert builds()
+    (place / "record.json").unlink()
+    assert builds()
+    assert build_board([records], site).num_records == 1
+
+
+def test_what_could_not_be_read_is_named_again_when_nothing_changed(tmp_path: Path) -> None:
+    (Made(items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records") / "record.json").write_text("{}")
+    first, second = (build_board([tmp_path / "records"], tmp_path / "site") for _ in range(2))
+    assert first == second
+    assert len(second.unreadable) == 1
 
 
 def test_html_in_records_stays_text(tmp_path: Path) -> None:
@@ -221,7 +258,7 @@ def test_html_in_records_stays_text(tmp_path: Path) -> None:
     error = Failure(kind=evil, message=evil, log_tail=(evil,))
     bad = Made(evil, seed=7, suite=evil, cards=cards, status="failed", error=error)
     bad.write(tmp_path / "records")
-    build_board([tmp_path / "records"], tmp_path / "site", {bad.run_id: evil})
+    build_board([tmp_path / "records"], tmp_path / "site", Judged({bad.run_id: evil}))
     pages = list((tmp_path / "site").rglob("*.html"))
     assert len(pages) >= 5
     for page in pages:
@@ -237,7 +274,7 @@ def test_stale_unreadable_and_selected_on_the_reported_split_are_said(tmp_path: 
     made = Made(items=items, spec={"policy": "as_published"})
     made.write(records)
     (Made(seed=1, items=items).write(records) / "record.json").write_text('{"schema_version": 1, "run')
-    summary = build_board([records], tmp_path / "site", {made.run_id: "tasks/glue.py has changed"})
+    summary = build_board([records], tmp_path / "site", Judged({made.run_id: "tasks/glue.py has changed"}))
     assert (summary.num_records, len(summary.unreadable)) == (1, 1)
     text = words(summary.page)
     assert "Selected on the reported split, as the papers did" in text

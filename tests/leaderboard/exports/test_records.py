@@ -66,6 +66,6 @@ def test_what_a_run_cost_says_where_it_shared_its_device(tmp_path: Path) -> None
     lines = list(csv.DictReader(records_csv(runs, {}).splitlines()))
     assert {(line["seed"], line["runs_per_device"]) for line in lines} == {("0", "1"), ("1", "4")}
     assert differing(run.record for run in runs) == ()  # scores are compared all the same
-    build_board([tmp_path / "records"], tmp_path / "site", {})
+    build_board([tmp_path / "records"], tmp_path / "site")
     pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob("*.html")]
     assert sum("Not comparable: 4 runs shared the device." in page for page in pages) == 1
