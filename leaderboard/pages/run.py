@@ -1,40 +1,148 @@
-"""A page for each run: what was asked, what came out, what it cost, and where it went wrong."""
+"""A page for each run: what was asked, what came out, what it cost, and where it went wrong.
+
+A board may have ten thousand of them, so a page asks for nothing that is not at hand: items were read once per cell,
+and lists of facts that most runs share (environment, method as run) are written once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, partial
+from html import escape
+from typing import NamedTuple
 
-from leaderboard import paths
+from markupsafe import Markup
+
+from leaderboard import asked, paths, wording
+from leaderboard.cells import Cell
 from leaderboard.columns import Measure
 from leaderboard.curve import Plot, plot
 from leaderboard.load import Run
-from leaderboard.rendering import render
+from leaderboard.rendering import render, seconds
+from leaderboard.rivals import Place, against, places_of, siblings
 from leaderboard.site import Page, Site
 
 EACH_ALONE = True
-"""A page hangs on its own run: see ``leaderboard.site.makers``."""
+"""A page hangs on its own run and the cells around it: see ``leaderboard.site.makers``."""
+NUM_LISTED = 20
+"""Items that a page names per side; their number is always told in full."""
+BAR = 600.0
+"""Width of the bar of seconds, in its own pixels."""
+
+
+class Phase(NamedTuple):
+    """Part of the time of a run."""
+
+    name: str
+    text: str
+    share: str
+    start: str
+    width: str
+
+
+class Shown(NamedTuple):
+    """One metric of one scored task as the page shows it."""
+
+    task: str
+    split: str
+    metric: str
+    headline: bool
+    value: str
+    mean: str
+    """Over the seeds of its row, with the interval; empty for all but the headline."""
+    num_items: int
+    truncated: int
+    state: str
 
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield a page for each run."""
+    places = places_of(site.sections)
     for run in site.runs:
-        yield Page(paths.run(run.run_id), partial(page_of, site, run))
+        yield Page(paths.run(run.run_id), partial(page_of, site, run, places.get(run.run_id, ())))
 
 
-def page_of(site: Site, run: Run) -> str:
+def page_of(site: Site, run: Run, places: Sequence[Place]) -> str:
     """Return the text of a run's page."""
-    values = {"run": run, "stale": site.stale.get(run.run_id), "plots": plots(run), "headline": headline}
-    return render("run.html", paths.run(run.run_id), **values)
+    first = places[0] if places else None
+    return render(
+        "run.html",
+        paths.run(run.run_id),
+        run=run,
+        stale=site.stale.get(run.run_id),
+        boards=boards(places),
+        siblings=siblings(run, first) if first else [run],
+        scores=scores(run, first.row.cells if first else {}),
+        against=against(run, first) if first else [],
+        num_listed=NUM_LISTED,
+        plots=plots(run),
+        changes=asked.changes(run.record.spec),
+        spec_facts=asked.whole(run.record.spec),
+        commands=asked.commands(run),
+        phases=phases(run.record.cost.seconds),
+        facts=facts,
+    )
+
+
+@lru_cache(maxsize=4096)
+def facts(pairs: tuple[tuple[str, str], ...]) -> Markup:
+    """Return a list of facts, escaped; a page has a hundred of them, and many pages have the same."""
+    lines = [f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in pairs]
+    return Markup(f'<dl class="table">\n{"".join(lines)}</dl>')  # names and values are escaped above
+
+
+def boards(places: Sequence[Place]) -> list[tuple[str, str]]:
+    """Return suite and page of each section in which a run stands."""
+    found = {place.section: place.section.ground.suite or "no suite" for place in places}
+    return [(suite, paths.board(section.ground)) for section, suite in found.items()]
+
+
+def scores(run: Run, cells: Mapping[str, Cell]) -> list[Shown]:
+    """Return the lines of the table of scores."""
+    found = []
+    for score in run.record.scores:
+        measure = headline(run, score.task)[1]
+        mean = _mean(cells[score.task], measure) if score.task in cells else ""
+        for metric, value in score.metrics.items():
+            first = metric == score.headline
+            text = "undefined" if value is None else wording.number(value, measure)
+            unit = wording.NO_BREAK + "%" if value is not None and measure.unit == "%" else ""
+            state = run.record.digests.data_state.get(score.task, "unknown")
+            facts_of_task = (score.num_items, score.truncated, state)
+            found.append(
+                Shown(score.task, score.split, metric, first, text + unit, mean if first else "", *facts_of_task)
+            )
+    return found
+
+
+def _mean(cell: Cell, measure: Measure) -> str:
+    interval = cell.interval
+    if interval is None:
+        return ""
+    around = wording.bounds(interval, measure) or f"no interval: {interval.basis}"
+    only = ", items only" if interval.num_seeds == 1 and interval.low is not None else ""
+    return f"{wording.number(interval.estimate, measure)} {around}, {wording.of_seeds(cell)}{only}"
 
 
 def headline(run: Run, task: str) -> tuple[str, Measure]:
     """Return the headline metric of a run's task and how to show it."""
     score = run.score(task)
-    facts = run.record.task_cards.get(task, {}).get("metric")
-    unit = str(facts.get("unit", "")) if isinstance(facts, dict) else ""
-    name = score.headline if score else str(facts.get("name", "")) if isinstance(facts, dict) else ""
+    card = run.record.task_cards.get(task, {}).get("metric")
+    unit = str(card.get("unit", "")) if isinstance(card, dict) else ""
+    name = score.headline if score else str(card.get("name", "")) if isinstance(card, dict) else ""
     return name, Measure(name, True, unit, None, None)
+
+
+def phases(cost: Mapping[str, float]) -> list[Phase]:
+    """Return the seconds of each phase with its share, and where it lies in a bar."""
+    total = sum(cost.values())
+    found, start = [], 0.0
+    for name, value in cost.items():
+        share = value / total if total > 0 else 0.0
+        text = f"{100 * share:.0f}{wording.NO_BREAK}%"
+        found.append(Phase(name, seconds(value), text, f"{start:.1f}", f"{share * BAR:.1f}"))
+        start += share * BAR
+    return found
 
 
 def plots(run: Run) -> list[tuple[str, Plot]]:
