@@ -7,18 +7,16 @@ and lists of facts that most runs share (environment, method as run) are written
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, partial
-from html import escape
+from functools import partial
 from typing import NamedTuple
 
-from markupsafe import Markup
-
-from leaderboard import asked, paths, wording
+from leaderboard import asked, factsheet, paths, wording
 from leaderboard.cells import Cell
 from leaderboard.columns import Measure
 from leaderboard.curve import Plot, plot
 from leaderboard.load import Run
-from leaderboard.rendering import render, seconds
+from leaderboard.pages import index
+from leaderboard.rendering import flat, render, seconds
 from leaderboard.rivals import Place, against, places_of, siblings
 from leaderboard.site import Page, Site
 
@@ -57,20 +55,22 @@ class Shown(NamedTuple):
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield a page for each run."""
-    places = places_of(site.sections)
+    places, shown = places_of(site.sections), index.places_of(site)
     for run in site.runs:
-        yield Page(paths.run(run.run_id), partial(page_of, site, run, places.get(run.run_id, ())))
+        here = places.get(run.run_id, ())
+        boards = {shown[place.section]: place.section.ground.suite or "no suite" for place in here}
+        yield Page(paths.run(run.run_id), partial(page_of, site, run, here, boards))
 
 
-def page_of(site: Site, run: Run, places: Sequence[Place]) -> str:
-    """Return the text of a run's page."""
+def page_of(site: Site, run: Run, places: Sequence[Place], boards: Mapping[str, str]) -> str:
+    """Return the text of a run's page; ``boards`` are the pages on which it stands, and their suites."""
     first = places[0] if places else None
     return render(
         "run.html",
         paths.run(run.run_id),
         run=run,
         stale=site.stale.get(run.run_id),
-        boards=boards(places),
+        boards=boards,
         siblings=siblings(run, first) if first else [run],
         scores=scores(run, first.row.cells if first else {}),
         against=against(run, first) if first else [],
@@ -80,21 +80,12 @@ def page_of(site: Site, run: Run, places: Sequence[Place]) -> str:
         spec_facts=asked.whole(run.record.spec),
         commands=asked.commands(run),
         phases=phases(run.record.cost.seconds),
-        facts=facts,
+        cost=factsheet.cost(run.record),
+        config=tuple(flat(run.record.method_config)),
+        sheets=factsheet.sheets(run.record),
+        facts=factsheet.markup,
+        p_text=p_text,
     )
-
-
-@lru_cache(maxsize=4096)
-def facts(pairs: tuple[tuple[str, str], ...]) -> Markup:
-    """Return a list of facts, escaped; a page has a hundred of them, and many pages have the same."""
-    lines = [f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>\n" for name, value in pairs]
-    return Markup(f'<dl class="table">\n{"".join(lines)}</dl>')  # names and values are escaped above
-
-
-def boards(places: Sequence[Place]) -> list[tuple[str, str]]:
-    """Return suite and page of each section in which a run stands."""
-    found = {place.section: place.section.ground.suite or "no suite" for place in places}
-    return [(suite, paths.board(section.ground)) for section, suite in found.items()]
 
 
 def scores(run: Run, cells: Mapping[str, Cell]) -> list[Shown]:
@@ -131,6 +122,13 @@ def headline(run: Run, task: str) -> tuple[str, Measure]:
     unit = str(card.get("unit", "")) if isinstance(card, dict) else ""
     name = score.headline if score else str(card.get("name", "")) if isinstance(card, dict) else ""
     return name, Measure(name, True, unit, None, None)
+
+
+def p_text(p_value: float | None) -> str:
+    """Return a p value as it reads."""
+    if p_value is None:
+        return "none: items come in groups"
+    return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
 
 
 def phases(cost: Mapping[str, float]) -> list[Phase]:

@@ -65,6 +65,10 @@ def test_no_name_leaves_its_word(method: str, backbone: str) -> None:
     assert {key for key, _ in parse_only(word)} >= {"task", "seed"}
 
 
-@given(st.one_of(st.integers(1, 10**12).map(lambda n: Budget(count=n)), st.floats(1e-9, 1.0).map(lambda f: Budget(fraction=f))))
+COUNTS = st.integers(1, 10**12).map(lambda count: Budget(count=count))
+SHARES = st.floats(1e-9, 1.0).map(lambda fraction: Budget(fraction=fraction))
+
+
+@given(COUNTS | SHARES)
 def test_a_budget_comes_back_from_its_text(budget: Budget) -> None:
     assert parse_budget(budget_text(budget)) == budget

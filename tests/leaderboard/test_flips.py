@@ -44,7 +44,8 @@ def test_a_correlation_speaks_of_no_single_item() -> None:
 def test_a_single_statistic_has_the_direction_of_its_metric() -> None:
     rows = {"seconds": np.array([1.0, 2.0])}
     low, high = worth(rows, higher_is_better=False), worth(rows, higher_is_better=True)
-    assert low is not None and high is not None
+    assert low is not None
+    assert high is not None
     assert low.values.argmax() == 0
     assert high.values.argmax() == 1
     assert (low.better, low.worse) == ("better", "worse")
