@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from leaderboard import paths, wording
 from leaderboard.marks import SHAPE_PATHS
+from leaderboard.pairs import entry_id
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,6 +47,7 @@ def environment() -> Environment:
         "bounds": wording.bounds,
         "of_seeds": wording.of_seeds,
         "paths": paths,
+        "entry_id": entry_id,
         "shape_paths": SHAPE_PATHS,
     }
     return made
