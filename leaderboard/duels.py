@@ -7,7 +7,7 @@ there are or how one was chosen.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,12 +42,12 @@ class Duel(NamedTuple):
     lost: int | None
 
 
-def duels(entries: Sequence[Entry], pairs: Sequence[Pair], higher_is_better: bool) -> dict[Pair, Duel]:
+def duels(entries: Mapping[int, Entry], pairs: Sequence[Pair], higher_is_better: bool) -> dict[Pair, Duel]:
     """Return what each pair shows; a pair without a common seed or item has no duel.
 
     Args:
-        entries: of one task and metric.
-        pairs: places of two entries each.
+        entries: of one task and metric, by number.
+        pairs: numbers of two entries each.
         higher_is_better: the direction of the score.
     """
     groups: dict[tuple[object, ...], list[Pair]] = defaultdict(list)
@@ -89,7 +89,7 @@ def _sums(entry: Entry, higher_is_better: bool) -> NDArray[np.float64] | None:
     return np.asarray(np.sum(values, axis=0)) if len(values) == len(found) else None
 
 
-def _alike(entries: Sequence[Entry], pairs: Sequence[Pair], higher_is_better: bool) -> dict[Pair, Duel]:
+def _alike(entries: Mapping[int, Entry], pairs: Sequence[Pair], higher_is_better: bool) -> dict[Pair, Duel]:
     """Return the duels of entries on equal seeds and items."""
     places = sorted({place for pair in pairs for place in pair})
     row = {place: number for number, place in enumerate(places)}

@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from leaderboard import paths
+from leaderboard import cells, paths
 from leaderboard.averages import Average, average, averages_of
 from leaderboard.cells import Cell, Row, Section
 from leaderboard.columns import Column
 from leaderboard.duels import Duel, Pair, duels
 from leaderboard.references import Field
 from leaderboard.statistics import Interval
-from leaderboard.wording import of_seeds
 
 NUM_ALL = 60
 NUM_NEIGHBOURS = 2
@@ -96,21 +95,17 @@ def pairs_of(section: Section) -> OfSection:
 
 
 def _of_task(field: Field, column: Column, complete: bool) -> OfTask:
-    cells = [row.cells[column.task] for row in field.section.rows]
-    refused = {place: why for place, cell in enumerate(cells) if (why := obstacle(cell))}
-    places = [place for place in range(len(cells)) if place not in refused]
+    found = [row.cells[column.task] for row in field.section.rows]
+    refused = {place: why for place, cell in enumerate(found) if (why := refusal(cell))}
+    places = [place for place in range(len(found)) if place not in refused]
     best = _best(field, column, places)
     every = [(first, second) for number, first in enumerate(places) for second in places[number + 1 :]]
     pairs = every if complete else _some(field, column, places, best)
-    entries = {place: entry for place, cell in enumerate(cells) if (entry := cell.entry) is not None}
-    known = {place: number for number, place in enumerate(entries)}
-    numbered = [(known[first], known[second]) for first, second in pairs]
-    found = duels(list(entries.values()), numbered, column.measure.higher_is_better)
-    back = list(entries)
-    return OfTask(column, {(back[first], back[second]): duel for (first, second), duel in found.items()}, refused, best)
+    entries = {place: entry for place, cell in enumerate(found) if (entry := cell.entry) is not None}
+    return OfTask(column, duels(entries, pairs, column.measure.higher_is_better), refused, best)
 
 
-def obstacle(cell: Cell) -> str:
+def refusal(cell: Cell) -> str:
     """Return why a cell can be in no pair, or nothing."""
     if not cell.runs:
         return "not run"
@@ -124,7 +119,7 @@ def obstacle(cell: Cell) -> str:
 
 def caveat(cell: Cell) -> str:
     """Return what keeps a cell that is in pairs from being ranked, or nothing."""
-    return "" if cell.comparable else of_seeds(cell)
+    return "" if cell.comparable else cells.obstacle(cell)
 
 
 def _best(field: Field, column: Column, places: Sequence[int]) -> int | None:
@@ -154,8 +149,8 @@ def _of_average(mean: Average, tasks: Sequence[OfTask]) -> dict[Pair, Interval]:
     shared = set.intersection(*(set(found) for found in parts.values()))
     differences = {}
     for pair in sorted(shared):
-        cells = {task: Cell(task, (), (), found[pair].difference) for task, found in parts.items()}
-        difference = average(cells, mean)
+        gaps = {task: Cell(task, (), (), found[pair].difference) for task, found in parts.items()}
+        difference = average(gaps, mean)
         assert difference is not None  # every task of it has one
         differences[pair] = difference
     return differences

@@ -123,10 +123,14 @@ def _lines(duels: Mapping[pairs.Pair, tuple[Interval, Duel]], measure: Measure) 
     lines = []
     for (first, second), (gap, duel) in sorted(duels.items()):
         ground = grounds.setdefault((gap.num_seeds, gap.num_items, gap.basis), len(grounds))
-        p_value = None if gap.p_value is None else float(f"{gap.p_value:.2g}")
+        p_value = None if gap.p_value is None else round(gap.p_value, 4)
         lines.append([first, second, *_numbers(gap, measure), p_value, duel.won, duel.lost, ground])
-    decimals = wording.decimals(measure)
-    return {"decimals": decimals, "scale": measure.scale, "grounds": [list(one) for one in grounds], "pairs": lines}
+    return {
+        "decimals": wording.decimals(measure),
+        "scale": measure.scale,
+        "grounds": [list(one) for one in grounds],
+        "pairs": lines,
+    }
 
 
 def _numbers(interval: Interval, measure: Measure) -> list[float | None]:

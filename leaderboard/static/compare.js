@@ -58,6 +58,8 @@
       this.basket = load();
       this.boxes = new Map();
       for (const element of marked) this.decorate(element);
+      const table = marked[0].closest(".scroll") || marked[0].closest("table");
+      table?.before(make("p", { class: "pick-hint" }, "Tick two to four entries to compare them pair by pair."));
       this.line = make("ul", { "aria-label": "Picked entries" });
       this.go = make("a", { class: "go" });
       const clear = make("button", { type: "button" }, "Clear");
@@ -74,9 +76,9 @@
       const path = element.dataset.entry, cut = path.indexOf("/");
       const [section, id] = [path.slice(0, cut), path.slice(cut + 1)];
       const name = element.dataset.name || element.textContent.replace(/\s+/g, " ").trim();
-      const box = make("input", { type: "checkbox", "aria-label": `Compare ${name}` });
+      const box = make("input", { type: "checkbox", class: "pick", title: "Pick to compare", "aria-label": `Compare ${name}` });
       box.addEventListener("change", () => this.pick(section, { id, name }, box));
-      element.append(make("label", { class: "pick" }, box, "compare"));
+      element.prepend(box);
       this.boxes.set(path, box);
     }
 
@@ -278,9 +280,9 @@
       const rows = lines.map(({ task, line }) => make("tr", {}, this.taskCell(task),
         ...(line ? this.cells(task, line, a, b, widest.get(task.scale)) : [this.none(task, first, second)])));
       const ends = `${LETTERS[a]} minus ${LETTERS[b]}`;
-      const heads = [["Task", false], [ends, true], ["95 % interval", true], ["", false], ["Reads as", false], ["p", true],
-        [`Items only ${LETTERS[a]} does better`, true], [`only ${LETTERS[b]}`, true], ["Seeds, items", true]];
-      heads[3][0] = `${LETTERS[b]} higher | ${LETTERS[a]} higher`;
+      const heads = [["Task", false], [ends, true], ["95 % interval", true],
+        [`\u2190 ${LETTERS[b]} higher \u00b7 ${LETTERS[a]} higher \u2192`, false], ["Reads as", false], ["p", true],
+        [`Items won by ${LETTERS[a]}`, true], [`by ${LETTERS[b]}`, true], ["Seeds, items", true]];
       return this.table(`${ends}, paired; not corrected.`, heads, rows, `${LETTERS[a]} against ${LETTERS[b]}`);
     }
 
