@@ -43,7 +43,10 @@ def test_every_pair_of_a_small_section_is_there_and_what_is_in_none_says_why(tmp
     by_name = {task.column.task: task for task in found.tasks}
     task = by_name["glue/sst2"]
     names = [found.field.names[row] for row in section.rows]
-    assert {names[place]: why for place, why in task.refused.items()} == {"full": "diverged", "pst 10": "not applicable"}
+    assert {names[place]: why for place, why in task.refused.items()} == {
+        "full": "diverged",
+        "pst 10": "not applicable",
+    }
     usable = [place for place in range(len(names)) if place not in task.refused]
     assert task.duels.keys() == {(one, other) for one in usable for other in usable if one < other}
     assert task.best == names.index("random_mask 1\u00a0%")
