@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from leaderboard.flips import ALIKE, paired, worth
@@ -24,7 +23,6 @@ from leaderboard.statistics import (
     Matrix,
     crossed_spread,
     mean_squares,
-    paired_difference,
 )
 
 AT_ONCE = 128
@@ -50,52 +48,44 @@ def duels(entries: Mapping[int, Entry], pairs: Sequence[Pair], higher_is_better:
         pairs: numbers of two entries each.
         higher_is_better: the direction of the score.
     """
-    groups: dict[tuple[object, ...], list[Pair]] = defaultdict(list)
+    groups: dict[tuple[tuple[int, ...], tuple[str, ...]], list[Pair]] = defaultdict(list)
     odd = []
     for first, second in pairs:
         one, other = entries[first], entries[second]
-        if one.item_ids == other.item_ids and one.rows.keys() == other.rows.keys():
-            groups[tuple(sorted(one.rows)), one.item_ids].append((first, second))
+        seeds = tuple(sorted(one.rows.keys() & other.rows.keys()))
+        if not seeds:
+            continue
+        if one.item_ids == other.item_ids:
+            groups[seeds, one.item_ids].append((first, second))
         else:
-            odd.append((first, second))
+            odd.append((first, second, seeds))
     found: dict[Pair, Duel] = {}
-    for group in groups.values():
-        found |= _alike(entries, group, higher_is_better)
-    for first, second in odd:
-        duel = _odd(entries[first], entries[second], higher_is_better)
-        found |= {(first, second): duel} if duel else {}
+    for (seeds, _), group in groups.items():
+        found |= _alike(entries, group, seeds, higher_is_better)
+    for first, second, seeds in odd:
+        one, other = paired(entries[first], entries[second], seeds)
+        if one.item_ids:
+            cut = {first: one, second: other}
+            found |= _alike(cut, [(first, second)], seeds, higher_is_better)
     return found
 
 
-def _odd(first: Entry, second: Entry, higher_is_better: bool) -> Duel | None:
-    """Return the duel of entries that have not all seeds and items in common, None where they have none."""
-    seeds = sorted(first.rows.keys() & second.rows.keys())
-    one, other = paired(first, second, seeds)
-    if not seeds or not one.item_ids:
-        return None
-    one, other = one.part(seeds, one.item_ids), other.part(seeds, one.item_ids)
-    ours, theirs = _sums(one, higher_is_better), _sums(other, higher_is_better)
-    difference = paired_difference(one, other)
-    if ours is None or theirs is None:
-        return Duel(difference, None, None)
-    differ = ours - theirs
-    return Duel(difference, int((differ > ALIKE).sum()), int((differ < -ALIKE).sum()))
-
-
-def _sums(entry: Entry, higher_is_better: bool) -> NDArray[np.float64] | None:
+def _sums(entry: Entry, seeds: Sequence[int], higher_is_better: bool) -> Matrix | None:
     """Return how well each item went, summed over seeds."""
-    found = [worth(rows, higher_is_better) for rows in entry.rows.values()]
+    found = [worth(entry.rows[seed], higher_is_better) for seed in seeds]
     values = [one.values for one in found if one is not None]
     return np.asarray(np.sum(values, axis=0)) if len(values) == len(found) else None
 
 
-def _alike(entries: Mapping[int, Entry], pairs: Sequence[Pair], higher_is_better: bool) -> dict[Pair, Duel]:
-    """Return the duels of entries on equal seeds and items."""
+def _alike(
+    entries: Mapping[int, Entry], pairs: Sequence[Pair], seeds: Sequence[int], higher_is_better: bool
+) -> dict[Pair, Duel]:
+    """Return the duels of entries on equal items, by some of their seeds."""
     places = sorted({place for pair in pairs for place in pair})
     row = {place: number for number, place in enumerate(places)}
-    units = np.stack([entries[place].units for place in places])
-    scores = np.array([list(entries[place].scores.values()) for place in places])
-    sums = {row[place]: _sums(entries[place], higher_is_better) for place in places}
+    units = np.stack([_units(entries[place], seeds) for place in places])
+    scores = np.array([[entries[place].scores[seed] for seed in seeds] for place in places])
+    sums = {row[place]: _sums(entries[place], seeds, higher_is_better) for place in places}
     num_items = len(entries[places[0]].item_ids)
     found: dict[Pair, Duel] = {}
     for start in range(0, len(pairs), AT_ONCE):
@@ -106,6 +96,12 @@ def _alike(entries: Mapping[int, Entry], pairs: Sequence[Pair], higher_is_better
         for pair, (first, second), interval in zip(some, index.tolist(), intervals, strict=True):
             found[pair] = Duel(interval, *_counts(sums[first], sums[second]))
     return found
+
+
+def _units(entry: Entry, seeds: Sequence[int]) -> Matrix:
+    """Return the pseudo-values of some seeds."""
+    every = sorted(entry.rows)
+    return entry.units if len(seeds) == len(every) else entry.units[[every.index(seed) for seed in seeds]]
 
 
 def _counts(ours: Matrix | None, theirs: Matrix | None) -> tuple[int | None, int | None]:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from html import escape
+from typing import NamedTuple
 
 from markupsafe import Markup
 
 from harness.record import Counts, Record
-from leaderboard.rendering import bytes_text, flat
+from leaderboard.rendering import bytes_text, flat, seconds
 from leaderboard.wording import NO_BREAK, count
 
 Facts = tuple[tuple[str, str], ...]
 """Names and texts, in the order in which they are shown."""
+
+SQUARE = '<rect x="2" y="2" width="10" height="10"/>'
+BAR = 600.0
+"""Width of the bar of seconds, in its own pixels."""
+
+
+class Phases(NamedTuple):
+    """Where the time of a run went, drawn and in words."""
+
+    bar: Markup
+    """Rectangles in a box of ``BAR`` by 14."""
+    lines: Markup
+    """Rows of a table: phase, time and share."""
 
 
 @lru_cache(maxsize=4096)
@@ -57,3 +72,18 @@ def cost(record: Record) -> Facts:
         ("peak memory", bytes_text(record.cost.peak_bytes)),
         ("size of the trained part", bytes_text(record.cost.trained_part_bytes)),
     )
+
+
+def phases(took: Mapping[str, float]) -> Phases | None:
+    """Return where the time of a run went, None where nothing is known."""
+    total = sum(took.values())
+    bar, lines, start = [], [], 0.0
+    for number, (name, value) in enumerate(took.items()):
+        colour, share = f"line-{number % 8 + 1}", value / total if total > 0 else 0.0
+        bar.append(f'<rect x="{start:.1f}" width="{share * BAR:.1f}" height="14" class="{colour}"/>')
+        swatch = f'<svg class="swatch {colour}" viewBox="0 0 14 14" aria-hidden="true">{SQUARE}</svg>'
+        cells = f'<td class="right">{seconds(value)}</td><td class="right">{100 * share:.0f}{NO_BREAK}%</td>'
+        lines.append(f'<tr><th scope="row">{swatch} {escape(name)}</th>{cells}</tr>\n')
+        start += share * BAR
+    # Names are escaped above, the rest is ours.
+    return Phases(Markup("".join(bar)), Markup("".join(lines))) if took else None

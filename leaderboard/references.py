@@ -37,6 +37,8 @@ class Field:
         """Rows that train all of N."""
         self.usual = tuple(row for row in known if row.method in MEASURED_AGAINST)
         """Rows of the methods that others are measured against."""
+        self._logs = {row: math.log1p(row.size) for row in known if row.size is not None}
+        self._found: dict[Row, list[Reference]] = {}
 
     @cached_property
     def names(self) -> Mapping[Row, str]:
@@ -50,16 +52,23 @@ class Field:
 
     def against(self, row: Row, task: str) -> list[Reference]:
         """Return what an entry is set against on a task, never itself."""
-        if row.size is None:
+        if row not in self._logs:
             return []
+        if row not in self._found:
+            self._found[row] = self._references(row)
+        best = self.best.get(task)
+        if self._found[row] or best is None or best is row:
+            return self._found[row]
+        return [Reference(best, "best mean here")]
+
+    def _references(self, row: Row) -> list[Reference]:
+        """Return the references that are the same on every task."""
         found = [Reference(one, "trains all of N") for one in self.whole if one is not row][:1]
         usual = [one for one in self.usual if one is not row]
         if usual:
-            nearest = min(usual, key=lambda one: _distance(one, row))  # the first of equals, as rows are sorted
+            here = self._logs[row]
+            nearest = min(usual, key=lambda one: abs(self._logs[one] - here))  # the first of equals, as rows are sorted
             found.append(Reference(nearest, f"{nearest.method} nearest in trained parameters"))
-        best = self.best.get(task)
-        if not found and best is not None and best is not row:
-            found.append(Reference(best, "best mean here"))
         return found
 
 
@@ -78,7 +87,3 @@ def _best(section: Section, column: Column) -> Row | None:
         if (cell := row.cells[column.task]).comparable and cell.interval is not None
     }
     return max(means, key=means.__getitem__, default=None)
-
-
-def _distance(row: Row, other: Row) -> float:
-    return abs(math.log1p(row.size or 0.0) - math.log1p(other.size or 0.0))

@@ -16,7 +16,7 @@ from leaderboard.columns import Measure
 from leaderboard.curve import Plot, plot
 from leaderboard.load import Run
 from leaderboard.pages import index
-from leaderboard.rendering import flat, render, seconds
+from leaderboard.rendering import flat, render
 from leaderboard.rivals import Place, against, places_of, siblings
 from leaderboard.site import Page, Site
 
@@ -24,18 +24,6 @@ EACH_ALONE = True
 """A page hangs on its own run and the cells around it: see ``leaderboard.site.makers``."""
 NUM_LISTED = 20
 """Items that a page names per side; their number is always told in full."""
-BAR = 600.0
-"""Width of the bar of seconds, in its own pixels."""
-
-
-class Phase(NamedTuple):
-    """Part of the time of a run."""
-
-    name: str
-    text: str
-    share: str
-    start: str
-    width: str
 
 
 class Shown(NamedTuple):
@@ -79,7 +67,7 @@ def page_of(site: Site, run: Run, places: Sequence[Place], boards: Mapping[str, 
         changes=asked.changes(run.record.spec),
         spec_facts=asked.whole(run.record.spec),
         commands=asked.commands(run),
-        phases=phases(run.record.cost.seconds),
+        phases=factsheet.phases(run.record.cost.seconds),
         cost=factsheet.cost(run.record),
         config=tuple(flat(run.record.method_config)),
         sheets=factsheet.sheets(run.record),
@@ -129,18 +117,6 @@ def p_text(p_value: float | None) -> str:
     if p_value is None:
         return "none: items come in groups"
     return f"{p_value:.3f}" if p_value >= 0.001 else "< 0.001"
-
-
-def phases(cost: Mapping[str, float]) -> list[Phase]:
-    """Return the seconds of each phase with its share, and where it lies in a bar."""
-    total = sum(cost.values())
-    found, start = [], 0.0
-    for name, value in cost.items():
-        share = value / total if total > 0 else 0.0
-        text = f"{100 * share:.0f}{wording.NO_BREAK}%"
-        found.append(Phase(name, seconds(value), text, f"{start:.1f}", f"{share * BAR:.1f}"))
-        start += share * BAR
-    return found
 
 
 def plots(run: Run) -> list[tuple[str, Plot]]:

@@ -242,7 +242,7 @@
 
     heading(a, b) {
       const name = (index) => this.data.entries[this.places[index]].name;
-      return make("h3", {}, letter(a), ` ${name(a)} against `, letter(b), ` ${name(b)}`);
+      return make("h2", { class: "pair" }, letter(a), ` ${name(a)} against `, letter(b), ` ${name(b)}`);
     }
 
     table(words, heads, rows, label) {

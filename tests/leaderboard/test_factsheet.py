@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.factsheet import cost, counts, markup, sheets
+from leaderboard.factsheet import cost, counts, markup, phases, sheets
 from leaderboard.load import load_records
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import visible
@@ -34,3 +35,14 @@ def test_whatever_is_stated_stays_text(name: str, text: str) -> None:
     found = markup(((name, text), (name, "<script>")))
     assert found.count("<") == 2 + 2 * 6
     assert visible(found) == " ".join(f"{name} {text} {name} <script>".replace("\u00a0", " ").split())
+
+
+def test_shares_of_the_time_fill_the_bar() -> None:
+    found = phases({"load": 1.0, "<b>": 3.0})
+    assert found is not None
+    assert re.findall(r'x="([^"]*)" width="([^"]*)"', found.bar) == [("0.0", "150.0"), ("150.0", "450.0")]
+    assert visible(found.lines) == "load 1.0 s 25 % <b> 3.0 s 75 %"
+    nothing = phases({"load": 0.0})
+    assert nothing is not None
+    assert 'width="0.0"' in nothing.bar
+    assert phases({}) is None

@@ -116,20 +116,20 @@ def test_entries_are_picked_on_the_board_and_compared(browser: Any, site: Path) 
     page.reload()
     assert tray.locator("li").count() == 3
     tray.get_by_role("link", name="Compare 3 entries").click()
-    page.wait_for_selector("#basket h3")
+    page.wait_for_selector("#basket h2")
     text = " ".join(page.locator("#basket").inner_text().split())
     assert "A random_mask 1 % against B random_mask 0.01 %" in text
     assert re.search(r"glue/sst2 accuracy, % 10\.0 \[\d+\.\d, \d+\.\d\] A better (< )?0\.\d+ \d+ \d+ 3, 100", text)
     assert "No pair: lora rank 8: not run." in text
     assert "not corrected" in text
-    assert page.locator("#basket h3").count() == 3
+    assert page.locator("#basket h2").count() == 3
     address = page.url
     other = browser.new_context().new_page()
     other.goto(address)
-    other.wait_for_selector("#basket h3")
-    assert other.locator("#basket h3").count() == 3
+    other.wait_for_selector("#basket h2")
+    assert other.locator("#basket h2").count() == 3
     other.select_option("select[name=entry-C]", "")
-    other.wait_for_function("document.querySelectorAll('#basket h3').length === 1")
+    other.wait_for_function("document.querySelectorAll('#basket h2').length === 1")
     assert other.url.count(",") == 1
     assert errors == []
 
@@ -149,6 +149,21 @@ def test_an_address_that_names_nothing_here_says_so_and_four_are_the_most(browse
     page.locator("input.pick").nth(4).click()
     assert not page.locator("input.pick").nth(4).is_checked()
     assert "At most 4 entries" in page.locator("body").inner_text()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_a_reader_out_of_a_comparison_that_fits_a_phone(browser: Any, site: Path, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    (content,) = (data(path.read_text()) for path in (site / "data").iterdir() if "small" in path.name)
+    chosen = ",".join(entry["id"] for entry in content["entries"][:4])
+    page = browser.new_page(viewport={"width": 360, "height": 800}, color_scheme=scheme)
+    page.goto((site / "compare.html").as_uri() + f"#section={content['id']}&entries={chosen}")
+    page.wait_for_selector("#basket h2")
+    assert page.locator("#basket h2").count() == 6
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    assert [one["id"] for one in Axe().run(page).response["violations"]] == []
 
 
 @pytest.mark.browser

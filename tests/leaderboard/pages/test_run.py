@@ -10,7 +10,7 @@ from markupsafe import escape
 from harness.record import EpochMetrics, Failure
 from leaderboard.load import load_records
 from leaderboard.page import build_board
-from leaderboard.pages.run import NUM_LISTED, headline, p_text, pages, phases, plots
+from leaderboard.pages.run import NUM_LISTED, headline, p_text, pages, plots
 from leaderboard.site import Site
 from tests.leaderboard.making import Made, answers, card
 from tests.leaderboard.small_board import visible, words
@@ -127,16 +127,6 @@ def test_the_commands_and_the_differences_stand_on_the_page(tmp_path: Path) -> N
     assert str(escape(command)) in source
     assert "style=" not in source
     assert "<b>'" not in source
-
-
-def test_shares_of_the_time_fill_the_bar() -> None:
-    found = phases({"load": 1.0, "fit": 3.0})
-    assert [(one.name, one.share.replace("\u00a0", " "), one.start, one.width) for one in found] == [
-        ("load", "25 %", "0.0", "150.0"),
-        ("fit", "75 %", "150.0", "450.0"),
-    ]
-    assert phases({"load": 0.0})[0].width == "0.0"
-    assert phases({}) == []
 
 
 def test_p_values_read_short() -> None:
