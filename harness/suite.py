@@ -167,11 +167,19 @@ class Resources(Values):
     """The kind of device, in the cluster's own words, such as A100 or H100."""
     ranks: int = Field(default=1, ge=1)
     """Processes that train one run together, each on its share of every batch and on a device of its own."""
+    sharded: bool = False
+    """Whether each rank holds a share of the backbone only, for one that does not fit a device."""
     memory_gb: float | None = Field(default=None, gt=0)
     minutes: int | None = Field(default=None, gt=0)
     """How long a worker may hold its place, where the cluster wants to know (slurm)."""
     partition: str | None = None
     """Where it waits for one (slurm)."""
+
+    @model_validator(mode="after")
+    def _divided(self) -> Resources:
+        if self.sharded and self.ranks == 1:
+            raise ValueError("sharded divides a backbone among several ranks; set ranks to 2 or more, or leave it out")
+        return self
 
 
 class Suite(Values):

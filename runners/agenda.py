@@ -27,8 +27,8 @@ from runners.search import Searches, bill, describe, doubts, in_words
 from runners.trials import Outcome, Progress, Stage
 
 ONE_SIZE = "takes no budget, runs once"
-NO_VALUES, NO_SENSE = "search", "NotApplicable"
-"""The kinds of the errors of finals that are not run: no trial gave values to choose, or none makes sense."""
+NO_VALUES = "search"
+"""The kind of the error of a final that is not run since no trial gave values to choose."""
 
 
 def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
@@ -87,7 +87,7 @@ class Agenda:
         while new := [run for run in self.todo() if run_id(run.spec) not in seen]:
             for run in new:
                 seen.add(run_id(run.spec))
-                found = self._runs[run_id(run.spec)] = from_shapes(run, self.files[run.spec.backbone])
+                found = self._runs[run_id(run.spec)] = from_shapes(run, self.files[run.spec.backbone], self._sharded())
                 if found.state == "not_applicable":
                     outcome = Outcome("not_applicable", message=found.reason)
                     self._add(self._searches.ended(run_id(run.spec), outcome))
@@ -104,9 +104,12 @@ class Agenda:
                 if run.record is None and stage.problem:
                     self._close(run, stage.problem, suite, bill(one, stage))
 
+    def _sharded(self) -> bool:
+        return self.expansion.suite.resources.sharded
+
     def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Record:
         attempt = open_attempt(self.out, run.spec, suite)
-        kind = NO_VALUES if status == "cancelled" else NO_SENSE
+        kind = NO_VALUES if status == "cancelled" else run.kind
         return close_without_worker(attempt, status, kind, run.reason, Digests(provenance=run.provenance), search)
 
     def plan(self) -> Plan:
@@ -134,7 +137,7 @@ class Agenda:
             spec = waiting.popleft()
             found, problems = records(self.out, run_id(spec))
             self._unreadable += problems
-            run = from_records(spec, found, self.source, self.files[spec.backbone], self.retry)
+            run = from_records(spec, found, self.source, self.files[spec.backbone], self.retry, self._sharded())
             self._runs[run_id(spec)] = run
             new.append(run)
             if run.state in ("done", "not_applicable") and run.record is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 from harness import provenance, registry
 from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite, NotApplicable, UserError
+from harness.errors import MissingPrerequisite, NotApplicable, NotSharded, UserError
 from harness.record import Record, Status
 from harness.spec import Spec
 from harness.suite import BadSuite
@@ -35,6 +35,8 @@ class Planned:
     record: Record | None = None
     provenance: str = ""
     """The provenance digest that a run would have now."""
+    kind: str = "NotApplicable"
+    """The kind of the error in the record of a run that makes no sense."""
     waits: bool = False
     """Whether its values are not known yet; the spec then has the suite's, and nobody may run it."""
 
@@ -73,9 +75,14 @@ class Plan:
 
 
 def from_records(
-    spec: Spec, found: Sequence[Record], source: DataSource, files: BackboneFiles, retry: Collection[str]
+    spec: Spec,
+    found: Sequence[Record],
+    source: DataSource,
+    files: BackboneFiles,
+    retry: Collection[str],
+    sharded: bool = False,
 ) -> Planned:
-    """Return what the attempts at a run, oldest first, say of it."""
+    """Return what the attempts at a run, oldest first, say of it; what cannot be done sharded stands only there."""
     expected = provenance.expected(spec, source, files)
     if not found:
         return Planned(spec, "todo", "never run", None, expected)
@@ -84,7 +91,8 @@ def from_records(
     if fresh:
         return Planned(spec, "done", "", fresh[-1], expected)
     current = newest.digests.provenance == expected
-    if newest.status == "not_applicable" and current and newest.error:
+    stands = newest.error and (sharded or newest.error.kind != NotSharded.__name__)
+    if newest.status == "not_applicable" and current and newest.error and stands:
         return Planned(spec, "not_applicable", newest.error.message, newest, expected)
     # An older ok result that is stale does not excuse today's code: what it did last is what a rerun would meet again.
     if newest.status in ON_REQUEST and newest.status not in retry and (current or not ok):
@@ -122,8 +130,8 @@ def located(reference: str) -> BackboneFiles:
         ) from error
 
 
-def from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
-    """Return a run as it is once the shapes of its backbone were asked whether it makes sense.
+def from_shapes(planned: Planned, files: BackboneFiles, sharded: bool = False) -> Planned:
+    """Return a run as it is once the shapes of its backbone, and its method, were asked whether it makes sense.
 
     Raises:
         BadSuite: for values that its method refuses.
@@ -132,8 +140,13 @@ def from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
 
     try:
         applicable(planned.spec, files)
+        if sharded:
+            from runners.shards import check
+
+            check(registry.load_method(planned.spec.method))
     except NotApplicable as reason:
-        return replace(planned, state="not_applicable", reason=str(reason), record=None)
+        kind = type(reason).__name__
+        return replace(planned, state="not_applicable", reason=str(reason), record=None, kind=kind)
     except MissingPrerequisite:
         raise
     except ValueError as error:
