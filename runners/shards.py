@@ -13,6 +13,7 @@ from __future__ import annotations
 import gc
 import math
 import weakref
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -83,7 +84,7 @@ class Shards(Ranks):
         if beside:
             raise NotSharded(_refusal(type(method), f"holds {beside[0]} beside the modules of the model"))
         whole = weakref.WeakSet(model.parameters())
-        _divide(model, self.count, device, tuple(_dictionaries(method)))
+        _divide(model, self.count, device, method)
         if whole:
             gc.collect()
         if whole:
@@ -146,43 +147,64 @@ def _refusal(kind: type[Method], why: str) -> str:
     return f"{kind.__name__} cannot be trained sharded: it {why}; train it without resources.sharded"
 
 
-def _dictionaries(method: Method) -> Iterator[dict[str, nn.Parameter]]:
-    """Yield the method's own dictionaries, in which the base class and subclasses hold what is trained or targeted."""
-    yield from (value for value in vars(method).values() if isinstance(value, dict))
+def _divide(model: nn.Module, count: int, device: str, method: Method) -> None:
+    """Put shares in place of a model's parameters, in its modules and wherever the method's dictionaries hold them.
 
-
-def _divide(model: nn.Module, count: int, device: str, held: Iterable[dict[str, nn.Parameter]]) -> None:
-    """Put shares in place of a model's parameters, in its modules and in dictionaries that hold them."""
+    One unit after another, so that no device ever holds more than one of them whole.
+    """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    before = [(module, name, parameter) for module, name, parameter in _places(model)]
     mesh = init_device_mesh(device, (count,))
-    for unit in (*_blocks(model), model):
-        shared = fully_shard(unit, mesh=mesh, reshard_after_forward=True)
+    for unit in list(_units(model)):
+        before = list(_places(unit))
+        divided = fully_shard(unit, mesh=mesh, reshard_after_forward=True)
         # The loss of each rank is its part of the whole batch's: shares of gradients are summed and not averaged.
-        shared.set_gradient_divide_factor(1.0)
-        shared.set_force_sum_reduction_for_comms(True)
-    now = {id(parameter): module._parameters[name] for module, name, parameter in before}
-    for parameters in held:
-        for name, parameter in parameters.items():
-            share = now.get(id(parameter))
-            if share is not None:
-                parameters[name] = share
+        divided.set_gradient_divide_factor(1.0)
+        divided.set_force_sum_reduction_for_comms(True)
+        _exchange(method, {id(place.parameter): place.module._parameters[place.name] for place in before})
 
 
-def _places(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
-    """Yield where parameters are registered; a tied one has several places."""
-    for module in model.modules():
+def _exchange(method: Method, shares: Mapping[int, nn.Parameter | None]) -> None:
+    """Let a method hold shares instead of the tensors with these ids; a base's or a subclass's dictionaries hold them.
+
+    They are changed where they are: one of them is the plan's own.
+    """
+    for held in (value for value in vars(method).values() if isinstance(value, dict)):
+        for name, value in held.items():
+            if id(value) in shares:
+                held[name] = shares[id(value)]
+
+
+class _Place(NamedTuple):
+    """Where a parameter is registered; a tied one has several places."""
+
+    module: nn.Module
+    name: str
+    parameter: nn.Parameter
+
+
+def _places(unit: nn.Module) -> Iterator[_Place]:
+    for module in unit.modules():
         for name, parameter in module._parameters.items():
             if parameter is not None:
-                yield module, name, parameter
+                yield _Place(module, name, parameter)
+
+
+def _units(model: nn.Module) -> Iterator[nn.Module]:
+    """Yield what is put together at a time: blocks, then the model for all else; tied tensors belong to one unit."""
+    everywhere = Counter(id(place.parameter) for place in _places(model))
+    for block in dict.fromkeys(_blocks(model)):
+        inside = Counter(id(place.parameter) for place in _places(block))
+        if inside and all(everywhere[key] == times for key, times in inside.items()):
+            yield block
+    yield model
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
     """Yield the elements of the outermost lists of modules, which transformers' models run one after another."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
-            yield from (block for block in child if any(True for _ in block.parameters()))
+            yield from child
         else:
             yield from _blocks(child)
