@@ -177,7 +177,10 @@ def execute(
         outcome.counts = _counts(method, plan)
         _check_count(spec.method, outcome.counts.trained, method.count(backbone.model, plan))
         outcome.notes += method.notes()
-        outcome.take(trainer.fit(train, validation), spec.training.batch_size, spec.training.accumulation)
+        fitted = trainer.fit(train, validation)
+        if sharded:
+            fitted.state = sharded.whole(fitted.state)
+        outcome.take(fitted, spec.training.batch_size, spec.training.accumulation)
         if savepoints and savepoints.continued_from:
             outcome.notes += (f"continued from the savepoint of attempt {savepoints.continued_from}",)
         method.finalize(backbone.model)

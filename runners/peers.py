@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from harness.environment import limit_threads
-from harness.errors import Diverged, NotApplicable
+from harness.errors import Diverged, MissingPrerequisite, NotApplicable
 from harness.spec import Spec
 
 if TYPE_CHECKING:
     from runners.ranks import Ranks
 
-TOGETHER = (Diverged, NotApplicable)
+TOGETHER = (Diverged, MissingPrerequisite, NotApplicable)
 """What every rank meets at the same point: all go on with the next job."""
 
 

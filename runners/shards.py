@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from harness.errors import NotSharded
 from harness.method import Method
 from harness.protocol import Examples
-from runners.course import Fitted
 from runners.fit import Trainer
 from runners.ranks import Ranks
 
@@ -90,7 +89,7 @@ class Shards(Ranks):
         if whole:
             raise NotSharded(_refusal(type(method), f"keeps {len(whole)} of the model's tensors for itself"))
         parameters = list(model.parameters())
-        here = sum(parameter.to_local().numel() for parameter in parameters)  # type: ignore[operator]  # all are DTensors
+        here = sum(parameter.to_local().numel() for parameter in parameters)  # type: ignore[attr-defined]  # DTensors
         return Held(here, sum(parameter.numel() for parameter in parameters), self.count)
 
     def whole(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -108,14 +107,6 @@ class Shards(Ranks):
 @dataclass(frozen=True)
 class ShardedTrainer(Trainer):
     """A training in which every rank goes through the model equally often, since each pass needs all their shares."""
-
-    ranks: Shards = Shards()
-
-    def fit(self, train: Examples, validation: Examples | None) -> Fitted:
-        """Train as one process does; the model stays divided, and the first rank gets the whole state."""
-        fitted = super().fit(train, validation)
-        fitted.state = self.ranks.whole(fitted.state)
-        return fitted
 
     def _backward(self, train: Examples, rows: NDArray[np.int64], parts: int) -> Tensor:
         """Add up the gradients of the mean loss of all ranks' rows; one without rows goes along with a weight of 0.

@@ -30,7 +30,7 @@ import os, resource, subprocess, sys, time
 
 import torch
 
-from harness.errors import NotApplicable
+from harness.errors import MissingPrerequisite, NotApplicable
 from harness.method import Method
 
 CARD = {{
@@ -110,6 +110,10 @@ BODIES = {
     "refuses": """
     def attach(self, model, plan, streams):
         raise NotApplicable("smallest is 7")
+""",
+    "lacks": """
+    def attach(self, model, plan, streams):
+        raise MissingPrerequisite("the library is not here; install it")
 """,
     "leaky": """
     def attach(self, model, plan, streams):
