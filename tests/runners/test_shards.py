@@ -19,6 +19,7 @@ from torch import nn
 
 from harness import registry
 from harness.api import plan_suite, run_suite
+from harness.data import DataSource
 from harness.errors import NotSharded
 from harness.method import Method
 from harness.random import Streams
@@ -26,14 +27,18 @@ from harness.record import TRAINED_FILE, Record
 from methods.full import Full
 from runners.attempt import attempts
 from runners.course import Fitted
+from runners.execute import Outcome, execute
 from runners.export import export
 from runners.fit import Trainer
 from runners.ranks import join
 from runners.shards import Held, ShardedTrainer, Shards, check
+from runners.warm import Warm
 from tests.methods.attaching import Attached, backbone, planned
 from tests.runners.faulty import states, suite
+from tests.runners.specs import generated_once, spec
 from tests.runners.toy import examples, started, trainer
 
+rows = generated_once
 ROWS = 30
 """With batches of 29 the last one of an epoch has one row: a rank has none of it, and yet goes along."""
 PAIRS = product(("full", "lora"), ("bert", "gpt2"))
@@ -133,7 +138,7 @@ def lonely() -> Iterator[Shards]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         place = f"tcp://127.0.0.1:{free.getsockname()[1]}"
-    torch.distributed.init_process_group("gloo", init_method=place, rank=0, world_size=1)
+    torch.distributed.init_process_group(init_method=place, rank=0, world_size=1)
     yield Shards(0, 1)
     torch.distributed.destroy_process_group()
 
@@ -161,6 +166,22 @@ def test_nothing_is_whole_any_more_once_a_model_is_divided(lonely: Shards) -> No
     targeted = one.plan.targets.tensors
     assert targeted
     assert {id(parameter) for parameter in (*one.method.updated().values(), *targeted.values())} <= modules
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_a_divided_backbone_gives_an_outcome_and_is_not_kept(lonely: Shards, device: str) -> None:
+    asked, warm, divided, whole = spec("lora"), Warm(DataSource(), device, "cpu"), Outcome(), Outcome()
+    execute(asked, warm, divided, "all", ranks=lonely)
+    execute(asked, Warm(DataSource(), device), whole, "all")
+    assert divided.reusable
+    assert not warm.backbones
+    assert divided.state is not None
+    assert whole.state is not None
+    tolerance = 2e-5 if device == "cpu" else 2e-2  # of frozen weights in bf16
+    for name, tensor in whole.state.items():
+        assert divided.state[name].dtype == torch.float32
+        torch.testing.assert_close(divided.state[name], tensor, atol=tolerance, rtol=1e-3)
+    assert len(divided.scores) == len(whole.scores) == 1
 
 
 @pytest.mark.parametrize("method", ["adapter", "goft"])
