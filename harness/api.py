@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from harness.environment import limit_threads
 from harness.errors import MissingPrerequisite, NoData, UnknownName, UnwritableFolder
 from harness.freshness import Freshness
 from harness.matrix import Expansion, check_values, expand, parse_only
-from harness.record import Record, Status, run_id
+from harness.record import Record, Status, run_id, uncollected
 from harness.search import check_grids
 from harness.spec import Spec
 from harness.suite import BadSuite, Suite, read
@@ -47,24 +46,12 @@ class SuiteResult:
         return [run.record for run in self.plan.runs if run.record is not None]
 
 
+@uncollected()
 def load_suite(suite: str | Path | Suite, only: str | None = None, settings: Sequence[str] = ()) -> Expansion:
     """Return a suite's specs; see ``plan_suite`` for the arguments and errors."""
     return expand(suite if isinstance(suite, Suite) else read(str(suite), settings), parse_only(only))
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector of cycles from walking over every record of a large folder again and again: there are none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@_uncollected()
 def plan_suite(
     suite: str | Path | Suite,
     *,
@@ -87,21 +74,27 @@ def plan_suite(
     Raises:
         BadSuite, UnknownName, MissingPrerequisite, ValueError: for what cannot be run, before any work.
     """
+    from runners.sweep import output_folder
+
+    expansion = load_suite(suite, only, settings)
+    return _plan(expansion, output_folder(expansion.suite.name, out), DataSource.of(mirror), retry)
+
+
+@uncollected()
+def _plan(expansion: Expansion, folder: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
     from runners.agenda import plan
     from runners.plan import ON_REQUEST
-    from runners.sweep import output_folder
 
     for status in retry:
         if status not in ON_REQUEST:
             raise UnknownName("status", status, ON_REQUEST, "--retry")
-    expansion = load_suite(suite, only, settings)
-    folder = output_folder(expansion.suite.name, out)
     # A run with a folder passed this before; a finished suite must not wait for the methods' libraries.
-    new = [spec for spec in expansion.first() if not (folder / run_id(spec)).is_dir()]
+    tried = set(os.listdir(folder)) if folder.is_dir() else set()
+    new = [spec for spec in expansion.first() if run_id(spec) not in tried]
     if new:
         check_grids(expansion.searches)
     check_values(new)
-    return plan(expansion, folder, DataSource.of(mirror), retry)
+    return plan(expansion, folder, source, retry)
 
 
 def run_suite(
@@ -151,14 +144,13 @@ def run_suite(
     _check_counts({"--workers": workers, "--runs-per-device": runs_per_device})
     check_executor(executor, address)
     expansion = load_suite(suite, only, settings)
-    folder = output_folder(expansion.suite.name, out)
-    arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
+    folder, source = output_folder(expansion.suite.name, out), DataSource.of(mirror)
     if executor == "local":
         _check_device(device)
     if not folder.exists():
-        plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before a folder is made for it
+        _plan(expansion, folder, source, retry)  # bad input ends here, before a folder is made for it
     with hold(folder):
-        planned = plan_suite(suite, retry=retry, **arguments)
+        planned = _plan(expansion, folder, source, retry)
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
             write_cells(planned)
@@ -169,7 +161,7 @@ def run_suite(
         options = Options(
             out=folder,
             suite=expansion.suite.name,
-            mirror=DataSource.of(mirror).mirror,
+            mirror=source.mirror,
             device=where,
             threads=expansion.suite.threads,
             workers=workers or own,
@@ -188,7 +180,7 @@ def run_suite(
         watched.audience += [observe(watched)] if observe else []
         with Notes(watched):
             interrupted = run_plan(planned, options, watched)
-        left = plan_suite(suite, **arguments)
+        left = _plan(expansion, folder, source)
         write_cells(left)
         return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
 

@@ -17,9 +17,9 @@ class Freshness:
 
     def stale(self, records: Iterable[Record]) -> dict[str, str]:
         """Return run id to reason for results whose code or cards are not today's."""
-        reasons = {}
+        reasons, codes = {}, provenance.Codes()
         for record in records:
-            if record.status == "ok" and (reason := _reason(record)):
+            if record.status == "ok" and (reason := _reason(record, codes)):
                 reasons[record.run_id] = reason
         return reasons
 
@@ -31,9 +31,9 @@ class Freshness:
         return digest.hexdigest()
 
 
-def _reason(record: Record) -> str | None:
+def _reason(record: Record, codes: provenance.Codes) -> str | None:
     try:
-        same = record.digests.code == provenance.code_digest(record.spec)
+        same = record.digests.code == codes.digest(record.spec)
         return None if same else "the code or a card version changed since"
     except (UnknownName, MissingPrerequisite):
         missing = [record.spec.method] if record.spec.method not in registry.methods() else []

@@ -50,7 +50,7 @@ class Expansion:
             for search in self.searches
             for candidate in search.candidates
         ]
-        return (*(spec for spec in self.specs if run_id(spec) not in waiting), *trials)
+        return (*(spec for spec in self.specs if not waiting or run_id(spec) not in waiting), *trials)
 
 
 def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:

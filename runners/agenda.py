@@ -13,11 +13,12 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
-from harness import provenance, registry
+from harness import registry
 from harness.backbone import BackboneFiles
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite
 from harness.matrix import Expansion
+from harness.provenance import Today
 from harness.record import Digests, Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
@@ -66,6 +67,7 @@ class Agenda:
     _unreadable: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._today = Today(self.source, self.files)
         self._searches = Searches(self.expansion)
         self._add(self._searches.first())
 
@@ -135,10 +137,10 @@ class Agenda:
         waiting, new = deque(specs), list[Planned]()
         while waiting:
             spec = waiting.popleft()
-            found, problems = records(self.out, run_id(spec))
+            name = run_id(spec)
+            found, problems = records(self.out, name)
             self._unreadable += problems
-            run = from_records(spec, found, self.source, self.files[spec.backbone], self.retry, self._sharded())
-            self._runs[run_id(spec)] = run
+            run = self._runs[name] = from_records(spec, found, self._today, self.retry, self._sharded())
             new.append(run)
             if run.state in ("done", "not_applicable") and run.record is not None:
                 waiting.extend(self._searches.after(run.record))
@@ -177,7 +179,7 @@ class Agenda:
     def _without_values(self, one: Progress, stage: Stage, asked: Spec) -> Planned:
         """Return a final that is not run, with the record that says so where it was written."""
         found, _ = records(self.out, run_id(asked))
-        expected = provenance.expected(asked, self.source, self.files[asked.backbone])
+        expected = self._today.digest(asked)
         # One that an interrupt cancelled has no digests, for it never began.
         told = [last for last in found[-1:] if (last.status, last.digests.provenance) == (stage.problem, expected)]
         state: State = "not_applicable" if stage.problem == "not_applicable" else "done"

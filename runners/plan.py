@@ -12,7 +12,8 @@ from harness import provenance, registry
 from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, NotApplicable, NotSharded, UserError
-from harness.record import Record, Status
+from harness.provenance import Today
+from harness.record import Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
 
@@ -43,7 +44,7 @@ class Planned:
     @property
     def run_id(self) -> str | None:
         """The run id; unknown while the values are."""
-        return None if self.waits else self.spec.run_id
+        return None if self.waits else run_id(self.spec)
 
 
 @dataclass(frozen=True)
@@ -75,15 +76,10 @@ class Plan:
 
 
 def from_records(
-    spec: Spec,
-    found: Sequence[Record],
-    source: DataSource,
-    files: BackboneFiles,
-    retry: Collection[str],
-    sharded: bool = False,
+    spec: Spec, found: Sequence[Record], today: Today, retry: Collection[str], sharded: bool = False
 ) -> Planned:
     """Return what the attempts at a run, oldest first, say of it; what cannot be done sharded stands only there."""
-    expected = provenance.expected(spec, source, files)
+    expected = today.digest(spec)
     if not found:
         return Planned(spec, "todo", "never run", None, expected)
     ok, newest = [record for record in found if record.status == "ok"], found[-1]
@@ -98,18 +94,19 @@ def from_records(
     if newest.status in ON_REQUEST and newest.status not in retry and (current or not ok):
         return Planned(spec, "done", f"{newest.status}; try it again with --retry {newest.status}", newest, expected)
     if ok:
-        return Planned(spec, "stale", stale_reason(ok[-1], spec, source, files), ok[-1], expected)
+        return Planned(spec, "stale", stale_reason(ok[-1], today), ok[-1], expected)
     return Planned(spec, "todo", f"newest attempt is {newest.status}", newest, expected)
 
 
-def stale_reason(record: Record, spec: Spec, source: DataSource, files: BackboneFiles) -> str:
+def stale_reason(record: Record, today: Today) -> str:
     """Say which part of a record's provenance is not what it would be now."""
+    now = today.made(record.spec)
     parts = {
-        "code or card version": (record.digests.code, provenance.code_digest(spec)),
-        "data": (record.digests.data, provenance.data_digests(spec, source)),
-        "weights": (record.digests.weights, files.digest),
+        "code or card version": (record.digests.code, now.code),
+        "data": (record.digests.data, now.data),
+        "weights": (record.digests.weights, now.weights),
     }
-    changed = [name for name, (then, now) in parts.items() if then != now]
+    changed = [name for name, (then, due) in parts.items() if then != due]
     return f"{' and '.join(changed) or 'provenance'} changed since attempt {record.attempt}"
 
 

@@ -265,7 +265,8 @@ def states(plan: Plan) -> list[str]:
 
 def history(out: Path, spec: Spec, attempts: Sequence[tuple[Any, bool]]) -> None:
     """Write one attempt per status; the flag says whether it is of today's code."""
-    expected = provenance.expected(spec, DataSource(), locate(spec.backbone))
+    today = provenance.Today(DataSource(), {spec.backbone: locate(spec.backbone)})
+    expected = today.digest(spec)
     for status, current in attempts:
         digests = Digests(provenance=expected if current else "another")
         close_without_worker(open_attempt(out, spec, "faults"), status, "X", "because", digests)
