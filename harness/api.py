@@ -179,7 +179,7 @@ def run_suite(
         watched = Watched(planned, folder, options.workers, kind, speeds)
         watched.audience += [observe(watched)] if observe else []
         with Notes(watched):
-            interrupted = run_plan(planned, options, watched)
+            interrupted = run_plan(planned, options, watched, speeds)
         left = _plan(expansion, folder, source)
         write_cells(left)
         return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
