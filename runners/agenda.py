@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
@@ -22,7 +23,7 @@ from harness.provenance import Today
 from harness.record import Digests, Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
-from runners.attempt import close_without_worker, open_attempt, records
+from runners.attempt import Attempt, close_without_worker, open_attempt, records
 from runners.plan import Plan, Planned, State, check_data, check_hub, from_records, from_shapes, located
 from runners.search import Searches, bill, describe, doubts, in_words
 from runners.trials import Outcome, Progress, Stage
@@ -48,6 +49,13 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
     check_hub([run.spec for run in agenda.todo()], source)
     agenda.look_at_shapes()
     return agenda.plan()
+
+
+class Closed(NamedTuple):
+    """A run that ended without a worker."""
+
+    record: Record
+    attempt: Attempt
 
 
 @dataclass
@@ -94,25 +102,31 @@ class Agenda:
                     outcome = Outcome("not_applicable", message=found.reason)
                     self._add(self._searches.ended(run_id(run.spec), outcome))
 
-    def close(self, suite: str | None) -> None:
-        """Write the records of runs that need no worker: what makes no sense, and finals without values."""
+    def close(self, suite: str | None) -> list[Closed]:
+        """Write the records of runs that need no worker: what makes no sense, and finals without values.
+
+        Returns:
+            Those of finals without values, which the plan did not know.
+        """
         for run in list(self._runs.values()):
             if run.state == "not_applicable" and run.record is None:
-                record = self._close(run, "not_applicable", suite, self.bill(run.spec))
+                record, _ = self._close(run, "not_applicable", suite, self.bill(run.spec))
                 self._runs[run_id(run.spec)] = replace(run, record=record)
+        closed: list[Closed] = []
         for one, stage in self.searches():
             for asked in one.search.finals if stage.problem else ():
                 run = self._without_values(one, stage, asked)
                 if run.record is None and stage.problem:
-                    self._close(run, stage.problem, suite, bill(one, stage))
+                    closed.append(self._close(run, stage.problem, suite, bill(one, stage)))
+        return closed
 
     def _sharded(self) -> bool:
         return self.expansion.suite.resources.sharded
 
-    def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Record:
+    def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Closed:
         attempt = open_attempt(self.out, run.spec, suite)
-        kind = NO_VALUES if status == "cancelled" else run.kind
-        return close_without_worker(attempt, status, kind, run.reason, Digests(provenance=run.provenance), search)
+        kind, digests = NO_VALUES if status == "cancelled" else run.kind, Digests(provenance=run.provenance)
+        return Closed(close_without_worker(attempt, status, kind, run.reason, digests, search), attempt)
 
     def plan(self) -> Plan:
         """Return the runs as they are known now: each search's trials before its finals."""

@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness.errors import UnwritableFolder, UserError
+from runners.agenda import Agenda
 from runners.attempt import (
     Attempt,
     attempts,
@@ -27,7 +28,7 @@ from runners.attempt import (
     records,
     unfinished,
 )
-from runners.executor import Executor, Observer, executor
+from runners.executor import Executor, Observer, end_event, executor
 from runners.forecast import Speeds
 from runners.plan import Plan
 from runners.process import Options
@@ -49,7 +50,7 @@ def run(planned: Plan, options: Options, observe: Observer, speeds: Speeds) -> b
         Whether an interrupt ended it early.
     """
     agenda = planned.agenda
-    agenda.close(options.suite)
+    _close(agenda, options.suite, observe)
     specs = [one.spec for one in agenda.todo()]
     # Without a search nothing is added, and no worker is started for runs that may come.
     queue = Queue(specs, follow=agenda if planned.waiting else None, speeds=speeds)
@@ -57,8 +58,13 @@ def run(planned: Plan, options: Options, observe: Observer, speeds: Speeds) -> b
         for doubt in started.doubts(specs):
             observe(None, {"type": "warning", "message": doubt})
         started.run()
-    agenda.close(options.suite)
+    _close(agenda, options.suite, observe)
     return bool(interrupts)
+
+
+def _close(agenda: Agenda, suite: str, observe: Observer) -> None:
+    for closed in agenda.close(suite):
+        observe(closed.record.spec, {**end_event(closed.record, closed.attempt), "again": False})
 
 
 @contextmanager
