@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from runners.forecast import Forecast
     from runners.plan import Plan
     from runners.reproduce import Reproduction
+    from runners.warm import Warm
     from runners.watched import Watched
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
@@ -212,9 +213,22 @@ def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: 
 
 
 def run_spec(
-    spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto", keep: str = "final"
+    spec: Spec,
+    out: Path,
+    mirror: str | Path | None = None,
+    device: str = "auto",
+    keep: str = "final",
+    observe: Callable[[Watched], Observer] | None = None,
 ) -> tuple[Record, Path]:
     """Run one spec in this process and return its record and the attempt's folder.
+
+    Args:
+        spec: what to run.
+        out: the folder of runs.
+        mirror: a local copy of the data.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        keep: ``none``, ``final`` or ``all``.
+        observe: as for ``run_suite``; what it returns must not print to where the run does, which its log takes.
 
     Raises:
         UnknownName, BadSuite, MissingPrerequisite, UnwritableFolder: for what cannot be run, before any work.
@@ -223,14 +237,38 @@ def run_spec(
     _check_spec(spec, source)
     import torch
 
+    from runners.executor import end_event
     from runners.warm import Warm
     from runners.worker import run_one
 
     torch.set_num_threads(spec.threads)
     warm = Warm(source, resolve_device(device))
     _make_folder(out)
-    record, folder, _ = run_one(spec, out, warm, None, keep, lambda event: None)
+    watched = _watch_one(spec, out, warm, observe) if observe else None
+
+    def tell(event: Mapping[str, Any]) -> None:  # Any: events are JSON
+        if watched:
+            watched(spec, event)
+
+    record, folder, _ = run_one(spec, out, warm, None, keep, tell)
+    tell(end_event(record, folder))
     return record, folder
+
+
+def _watch_one(spec: Spec, out: Path, warm: Warm, observe: Callable[[Watched], Observer]) -> Watched:
+    """Return what watches a single run as if it were a matrix."""
+    from runners.agenda import Agenda
+    from runners.forecast import past
+    from runners.watched import Watched
+
+    entry = {"train": spec.train, "score": spec.score}
+    suite = Suite.model_validate(
+        {"name": "one", "backbones": [spec.backbone], "methods": [spec.method], "tasks": [entry]}
+    )
+    agenda = Agenda(Expansion(suite, (spec,)), out, warm.source, {spec.backbone: warm.locate(spec.backbone)})
+    watched = Watched(agenda.plan(), out, 1, *past(out, warm.device, spec.threads))
+    watched.audience.append(observe(watched))
+    return watched
 
 
 def reproduce(
@@ -239,6 +277,7 @@ def reproduce(
     into: Path,
     mirror: str | Path | None = None,
     device: str = "auto",
+    observe: Callable[[Watched], Observer] | None = None,
 ) -> Reproduction:
     """Run a record's spec again in this process, and say which of its numbers came back.
 
@@ -248,6 +287,7 @@ def reproduce(
         into: the folder that the new record goes to; made, and empty if it is there.
         mirror: a local copy of the data.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        observe: as for ``run_spec``.
 
     Raises:
         NoData: if there is no such record, it holds nothing to come back to, or its data or weights are not here.
@@ -260,7 +300,7 @@ def reproduce(
         raise UnwritableFolder(into, FileExistsError("it is not empty"), "--into")
     limit_threads(recorded.spec.threads)
     try:
-        now, _ = run_spec(recorded.spec, into, mirror, device, keep="none")
+        now, _ = run_spec(recorded.spec, into, mirror, device, "none", observe)
     except MissingPrerequisite as error:
         raise NoData(f"run {recorded.run_id} cannot be run again here: {error}") from error
     return compare(recorded, now, others)

@@ -23,7 +23,7 @@ from harness.provenance import Today
 from harness.record import Digests, Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
-from runners.attempt import Attempt, close_without_worker, open_attempt, records
+from runners.attempt import close_without_worker, open_attempt, records
 from runners.plan import Plan, Planned, State, check_data, check_hub, from_records, from_shapes, located
 from runners.search import Searches, bill, describe, doubts, in_words
 from runners.trials import Outcome, Progress, Stage
@@ -55,7 +55,7 @@ class Closed(NamedTuple):
     """A run that ended without a worker."""
 
     record: Record
-    attempt: Attempt
+    folder: Path
 
 
 @dataclass
@@ -126,7 +126,7 @@ class Agenda:
     def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Closed:
         attempt = open_attempt(self.out, run.spec, suite)
         kind, digests = NO_VALUES if status == "cancelled" else run.kind, Digests(provenance=run.provenance)
-        return Closed(close_without_worker(attempt, status, kind, run.reason, digests, search), attempt)
+        return Closed(close_without_worker(attempt, status, kind, run.reason, digests, search), attempt.folder)
 
     def plan(self) -> Plan:
         """Return the runs as they are known now: each search's trials before its finals."""

@@ -62,9 +62,9 @@ def run(planned: Plan, options: Options, observe: Observer, speeds: Speeds) -> b
     return bool(interrupts)
 
 
-def _close(agenda: Agenda, suite: str, observe: Observer) -> None:
+def _close(agenda: Agenda, suite: str | None, observe: Observer) -> None:
     for closed in agenda.close(suite):
-        observe(closed.record.spec, {**end_event(closed.record, closed.attempt), "again": False})
+        observe(closed.record.spec, {**end_event(*closed), "again": False})
 
 
 @contextmanager

@@ -54,6 +54,7 @@ BODIES = {
 """,
     "waiting_late": """
     def after_step(self, step):
+        print(f"stands after step {step}")
         while step > 8 and os.path.exists(os.environ["PARETUNE_TEST_GATE"]):
             time.sleep(0.02)
 """,
