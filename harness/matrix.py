@@ -16,8 +16,9 @@ from harness.ladder import ladder
 from harness.protocol import names as protocols
 from harness.record import run_id
 from harness.search import Search, kept, searches
+from harness.search_settings import SearchSettings
 from harness.spec import TARGETS, Budget, Sizes, Spec, Training
-from harness.suite import BadSuite, MethodEntry, SearchSettings, Suite, TaskEntry, explain, parse_budget
+from harness.suite import BadSuite, MethodEntry, Suite, TaskEntry, explain, parse_budget
 
 FILTERS = ("backbone", "method", "task", "budget", "seed")
 

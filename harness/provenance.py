@@ -25,7 +25,16 @@ from harness.splits import used
 from harness.task import Split, TaskCard
 
 ROOTS = ("runners.prepare", "runners.fit", "runners.score", "harness.metric", "harness.splits")
-NEUTRAL = frozenset({"harness.errors", "harness.record", "harness.registry", "harness.suite", "harness.cache"})
+NEUTRAL = frozenset(
+    {
+        "harness.errors",
+        "harness.record",
+        "harness.registry",
+        "harness.search_settings",
+        "harness.suite",
+        "harness.cache",
+    }
+)
 """Imported by what computes, but cannot change a number: a new field of the record keeps old records fresh."""
 NAMED = frozenset({"harness.tiny", "harness.scratch", "harness.gguf", "harness.imagelists"})
 """Make weights or rows that have a digest or a version of their own in the provenance: a further architecture there

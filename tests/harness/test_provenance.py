@@ -105,6 +105,7 @@ def test_the_closure_holds_what_computes() -> None:
 
 def test_what_only_reports_is_neutral() -> None:
     reports = {"harness.errors", "harness.record", "harness.registry", "harness.suite", "harness.cache"}
+    reports |= {"harness.search_settings"}
     assert reports == provenance.NEUTRAL
     assert {"harness.tiny", "harness.scratch", "harness.gguf", "harness.imagelists"} == provenance.NAMED
     assert all(provenance._path(name) for name in provenance.NEUTRAL | provenance.NAMED)
