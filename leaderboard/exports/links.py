@@ -1,0 +1,65 @@
+"""Where the downloads of each view lie, and the page that lists and explains them all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from leaderboard import paths
+from leaderboard.cells import Section
+from leaderboard.rendering import render
+from leaderboard.site import Page, Site
+
+Link = tuple[str, str]
+"""What a download is called, and its path from the site's folder."""
+INDEX, ALL = "downloads/index.html", "downloads/all"
+MOST_IN_JSON = 2_000
+"""Attempts up to which records.json is written: it would hold 100 MB of the largest records, more than editors and
+browsers open. records.parquet always holds them all."""
+
+
+def folder(section: Section) -> str:
+    """Return the folder of a section's downloads, named like its page."""
+    return f"downloads/{PurePosixPath(paths.board(section.ground)).stem}"
+
+
+def in_json(site: Site) -> bool:
+    """Return whether all records are few enough for one JSON file."""
+    return site.loaded.num_records <= MOST_IN_JSON
+
+
+def downloads_of(section: Section) -> list[Link]:
+    """Return the downloads of one section."""
+    files = {
+        "CSV": "cells.csv",
+        "JSON": "cells.json",
+    }
+    return [(label, f"{folder(section)}/{file}") for label, file in files.items()]
+
+
+def downloads_of_all(site: Site) -> list[Link]:
+    """Return the downloads of everything on a site."""
+    whole = [("records.json", "records.json")] if in_json(site) else []
+    return [("records.csv", "records.csv"), ("cells.csv", "cells.csv"), *whole]
+
+
+def downloads_of_task(task: str) -> list[Link]:
+    """Return the downloads of a task's page."""
+    return [("CSV", f"downloads/tasks/{paths.slug(task)}.csv")]
+
+
+def downloads_of_method(site: Site, method: str) -> list[Link]:
+    """Return the downloads of a method's page."""
+    return [("CSV", f"downloads/methods/{paths.slug(method)}.csv")]
+
+
+def downloads_of_run(run_id: str) -> list[Link]:
+    """Return the downloads of a run's page."""
+    return [("JSON", f"downloads/runs/{run_id}.json")]
+
+
+def pages(site: Site) -> Iterator[Page]:
+    """Yield the page that lists the downloads."""
+    sections = [(section, downloads_of(section)) for section in site.sections]
+    values = {"site": site, "whole": downloads_of_all(site), "sections": sections, "most": MOST_IN_JSON}
+    yield Page(INDEX, render("downloads.html", INDEX, in_json=in_json(site), **values))
