@@ -22,8 +22,9 @@ def table(fields: Sequence[str], lines: Iterable[Mapping[str, object]]) -> str:
 
 
 class _Lines:
-    """Takes lines as the writer ends them and ends them plainly; only what it ends lines with does it quote in texts,
-    and a bare carriage return begins a new line for many readers.
+    """Takes lines as the writer ends them, and ends them plainly.
+
+    The writer quotes only what it ends lines with, and many readers begin a new line at a bare carriage return.
     """
 
     def __init__(self, text: list[str]) -> None:

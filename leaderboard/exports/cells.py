@@ -116,4 +116,4 @@ def pages(site: Site) -> Iterator[Page]:
     for task in site.tasks:
         yield Page(dict(downloads_of_task(task))["CSV"], cells_csv(by_task[task]))
     for method in site.methods:
-        yield Page(dict(downloads_of_method(site, method))["CSV"], cells_csv(by_method[method]))
+        yield Page(dict(downloads_of_method(method))["CSV"], cells_csv(by_method[method]))

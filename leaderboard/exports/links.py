@@ -12,7 +12,7 @@ from leaderboard.site import Page, Site
 
 Link = tuple[str, str]
 """What a download is called, and its path from the site's folder."""
-INDEX, ALL = "downloads/index.html", "downloads/all"
+INDEX, REFERENCES = "downloads/index.html", "downloads/all/references.bib"
 MOST_IN_JSON = 2_000
 """Attempts up to which records.json is written: it would hold 100 MB of the largest records, more than editors and
 browsers open. records.parquet always holds them all."""
@@ -33,6 +33,8 @@ def downloads_of(section: Section) -> list[Link]:
     files = {
         "CSV": "cells.csv",
         "JSON": "cells.json",
+        "LaTeX": "table.tex",
+        "BibTeX": "references.bib",
     }
     return [(label, f"{folder(section)}/{file}") for label, file in files.items()]
 
@@ -40,7 +42,7 @@ def downloads_of(section: Section) -> list[Link]:
 def downloads_of_all(site: Site) -> list[Link]:
     """Return the downloads of everything on a site."""
     whole = [("records.json", "records.json")] if in_json(site) else []
-    return [("records.csv", "records.csv"), ("cells.csv", "cells.csv"), *whole]
+    return [("records.csv", "records.csv"), ("cells.csv", "cells.csv"), *whole, ("BibTeX", REFERENCES)]
 
 
 def downloads_of_task(task: str) -> list[Link]:
@@ -48,9 +50,11 @@ def downloads_of_task(task: str) -> list[Link]:
     return [("CSV", f"downloads/tasks/{paths.slug(task)}.csv")]
 
 
-def downloads_of_method(site: Site, method: str) -> list[Link]:
+def downloads_of_method(method: str) -> list[Link]:
     """Return the downloads of a method's page."""
-    return [("CSV", f"downloads/methods/{paths.slug(method)}.csv")]
+    return [
+        (label, f"downloads/methods/{paths.slug(method)}.{end}") for label, end in (("CSV", "csv"), ("BibTeX", "bib"))
+    ]
 
 
 def downloads_of_run(run_id: str) -> list[Link]:

@@ -1,4 +1,4 @@
-"""Runs: a CSV of all, and their records as JSON, as they were written."""
+"""Runs: all of them as CSV, and their records as JSON, as they were written."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from leaderboard.exports.cells import asked
-from leaderboard.exports.links import downloads_of_run, in_json
+from leaderboard.exports.links import in_json
 from leaderboard.load import Run
 from leaderboard.site import Page, Site
 from leaderboard.spreadsheet import table
@@ -72,10 +72,7 @@ def attempts(run: Run) -> list[str]:
 
 
 def pages(site: Site) -> Iterator[Page]:
-    """Yield all runs as CSV, each run as JSON, and all of them as one JSON file where it stays handy."""
+    """Yield all runs as CSV, and as one JSON file where that stays handy."""
     yield Page("records.csv", records_csv(site.runs, site.stale))
-    for run in site.runs:
-        ((_, place),) = downloads_of_run(run.run_id)
-        yield Page(place, records_json([run], {run.run_id: site.stale[run.run_id]} if run.run_id in site.stale else {}))
     if in_json(site):
         yield Page("records.json", records_json(site.runs, site.stale))

@@ -54,13 +54,13 @@ def test_json_of_a_section_has_types_and_null_for_what_is_unknown(tmp_path: Path
 
 def test_each_section_task_and_method_has_its_cells(tmp_path: Path) -> None:
     write_small_board(tmp_path / "records")
-    build_board([tmp_path / "records"], tmp_path / "site", {})
+    build_board([tmp_path / "records"], tmp_path / "site")
     site = Site.of(load_records([tmp_path / "records"]))
     whole = (tmp_path / "site" / "cells.csv").read_text(encoding="utf-8")
     ((_, task),) = downloads_of_task("glue/cola")
     of_task = (tmp_path / "site" / task).read_text(encoding="utf-8").splitlines()
     assert of_task == [line for line in whole.splitlines() if ",glue/cola," in line or line.startswith("suite,")]
-    place = dict(downloads_of_method(site, "random_mask"))["CSV"]
+    place = dict(downloads_of_method("random_mask"))["CSV"]
     of_method = list(csv.DictReader((tmp_path / "site" / place).read_text(encoding="utf-8").splitlines()))
     assert [(line["budget"], line["task"]) for line in of_method] == [
         ("0.01 %", "glue/cola"), ("0.01 %", "glue/sst2"), ("1 %", "glue/cola"), ("1 %", "glue/sst2"),

@@ -31,7 +31,7 @@ def test_every_link_leads_to_a_file_that_holds_something(built: tuple[Path, Site
     for task in site.tasks:
         found += links.downloads_of_task(task)
     for method in site.methods:
-        found += links.downloads_of_method(site, method)
+        found += links.downloads_of_method(method)
     for run in site.runs:
         found += links.downloads_of_run(run.run_id)
     assert all((folder / place).stat().st_size > 20 for _, place in found)

@@ -54,23 +54,11 @@ def test_what_a_run_cost_says_where_it_shared_its_device(tmp_path: Path) -> None
     assert sum("Not comparable: 4 runs shared the device." in page for page in pages) == 1
 
 
-def test_each_run_has_its_record_as_json(tmp_path: Path) -> None:
-    for attempt in (1, 2):
-        made = Made(attempt=attempt, items={"glue/sst2": answers(10, 2)})
-        made.write(tmp_path / "records")
-    build_board([tmp_path / "records"], tmp_path / "site", {made.run_id: "moved on"})
-    ((_, place),) = links.downloads_of_run(made.run_id)
-    content = json.loads((tmp_path / "site" / place).read_text(encoding="utf-8"))
-    assert [record["attempt"] for record in content["records"]] == [1, 2]
-    assert content["stale"] == {made.run_id: "moved on"}
-    assert content == json.loads((tmp_path / "site" / "records.json").read_text(encoding="utf-8"))
-
-
 def test_many_records_are_not_put_into_one_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(3):
         Made(seed=seed, items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")
     monkeypatch.setattr(links, "MOST_IN_JSON", 2)
-    build_board([tmp_path / "records"], tmp_path / "site", {})
+    build_board([tmp_path / "records"], tmp_path / "site")
     assert not (tmp_path / "site" / "records.json").exists()
     assert len(list((tmp_path / "site" / "downloads" / "runs").iterdir())) == 3
     page = (tmp_path / "site" / links.INDEX).read_text(encoding="utf-8")
