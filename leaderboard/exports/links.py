@@ -12,7 +12,8 @@ from leaderboard.site import Page, Site
 
 Link = tuple[str, str]
 """What a download is called, and its path from the site's folder."""
-INDEX, REFERENCES = "downloads/index.html", "downloads/all/references.bib"
+INDEX = "downloads/index.html"
+REFERENCES, PARQUET = "downloads/all/references.bib", "records.parquet"
 MOST_IN_JSON = 2_000
 """Attempts up to which records.json is written: it would hold 100 MB of the largest records, more than editors and
 browsers open. records.parquet always holds them all."""
@@ -35,6 +36,7 @@ def downloads_of(section: Section) -> list[Link]:
         "JSON": "cells.json",
         "LaTeX": "table.tex",
         "BibTeX": "references.bib",
+        "Every Eval Ever": "every_eval_ever.zip",
     }
     return [(label, f"{folder(section)}/{file}") for label, file in files.items()]
 
@@ -42,7 +44,13 @@ def downloads_of(section: Section) -> list[Link]:
 def downloads_of_all(site: Site) -> list[Link]:
     """Return the downloads of everything on a site."""
     whole = [("records.json", "records.json")] if in_json(site) else []
-    return [("records.csv", "records.csv"), ("cells.csv", "cells.csv"), *whole, ("BibTeX", REFERENCES)]
+    return [
+        ("records.csv", "records.csv"),
+        ("cells.csv", "cells.csv"),
+        *whole,
+        (PARQUET, PARQUET),
+        ("BibTeX", REFERENCES),
+    ]
 
 
 def downloads_of_task(task: str) -> list[Link]:
