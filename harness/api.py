@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from harness.suite import BadSuite, Suite, read
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
+    from leaderboard.releases import Frozen
     from runners.forecast import Forecast
     from runners.plan import Plan
     from runners.reproduce import Reproduction
@@ -285,8 +287,13 @@ def load_records(folders: Sequence[str | Path]) -> Loaded:
     return load([Path(folder) for folder in folders])
 
 
-def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
+def build_board(folders: Sequence[str | Path], out: str | Path, *, releases: str | Path | None = None) -> BoardSummary:
     """Write the board of the records in ``folders``; runs that today's code makes stale are marked.
+
+    Args:
+        folders: where records lie.
+        out: the site's folder.
+        releases: the folder of frozen releases, for the archive.
 
     Raises:
         MissingPrerequisite: if a folder is not there.
@@ -295,7 +302,26 @@ def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
     from leaderboard.page import build_board as build
 
     _make_folder(Path(out))
-    return build([Path(folder) for folder in folders], Path(out), Freshness())
+    frozen = Path(releases) if releases is not None else None
+    return build([Path(folder) for folder in folders], Path(out), Freshness(), frozen)
+
+
+def release(folders: Sequence[str | Path], to: str | Path, name: str, day: date | None = None) -> Frozen:
+    """Freeze the records in ``folders`` and their board as the release ``name`` below the folder ``to``.
+
+    Args:
+        folders: where records lie.
+        to: the folder of all releases.
+        name: such as ``2026.11``; never one that exists.
+        day: its date; that of the newest record by default.
+
+    Raises:
+        NoData: if there is no record.
+        UserError: if the name is taken or cannot be a folder's, or nothing can be written.
+    """
+    from leaderboard.releases import freeze
+
+    return freeze([Path(folder) for folder in folders], Path(to), name, day, Freshness())
 
 
 def stale_runs(records: Iterable[Record]) -> dict[str, str]:

@@ -12,12 +12,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType, ModuleType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from harness.record import Record
 from leaderboard import exports, pages
 from leaderboard.cells import Section, Table, tabulate
 from leaderboard.load import Loaded, Run
+
+if TYPE_CHECKING:
+    from leaderboard.releases import Archive, Release
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -69,11 +72,15 @@ class Site:
     table: Table
     stale: Mapping[str, str]
     """Run id to the reason why it is not what today's code and cards would give."""
+    releases: tuple[Release, ...] = ()
+    """Newest first."""
+    problems: tuple[str, ...] = ()
+    """One message for each release that cannot be used."""
 
     @classmethod
-    def of(cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING) -> Site:
+    def of(cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING, archive: Archive | None = None) -> Site:
         """Return the site of some records."""
-        return cls(loaded, tabulate(loaded.runs, stale), stale)
+        return cls(loaded, tabulate(loaded.runs, stale), stale, *(archive or ()))
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -98,7 +105,7 @@ class Site:
     @cached_property
     def unreadable(self) -> tuple[str, ...]:
         """One message for each file that could not be used; the rest was."""
-        return tuple(sorted({*self.loaded.unreadable, *self.table.unreadable}))
+        return tuple(sorted({*self.loaded.unreadable, *self.table.unreadable, *self.problems}))
 
 
 Maker = Callable[[Site], Iterator[Page]]
