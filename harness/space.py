@@ -54,15 +54,17 @@ def to_space(files: Files, name: str) -> str:
     try:
         api.create_repo(name, repo_type="space", space_sdk="static", exist_ok=True)
         old = _check(api, name)
+        # A large upload is several commits: if it breaks off, this list still tells whose the files are.
+        listed = "".join(f"{one}\n" for one in sorted(old | set(files.paths)))
+        about = {
+            "repo_id": name,
+            "repo_type": "space",
+            "commit_message": f"Publish a board of {len(files.paths)} files",
+        }
+        api.upload_file(path_or_fileobj=listed.encode(), path_in_repo=LISTING, **about)
         with tempfile.TemporaryDirectory(prefix="paretune-space-") as scratch:
             stage(files, Path(scratch))
-            api.upload_folder(
-                repo_id=name,
-                repo_type="space",
-                folder_path=scratch,
-                commit_message=f"Publish a board of {len(files.paths)} files",
-                delete_patterns=sorted(old - set(files.paths)) or None,
-            )
+            api.upload_folder(folder_path=scratch, delete_patterns=sorted(old - set(files.paths)) or None, **about)
     except errors.OfflineModeIsEnabled as error:
         raise MissingPrerequisite(
             "the hub cannot be reached while HF_HUB_OFFLINE is set; unset it, or publish to a folder"

@@ -33,6 +33,7 @@ class Hub(ThreadingHTTPServer):
         self.files: dict[str, bytes] = {}
         self.created: list[dict[str, object]] = []
         self.tokens: set[str] = set()
+        self.num_commits_left = 99
 
     @property
     def url(self) -> str:
@@ -81,10 +82,15 @@ class Answer(BaseHTTPRequestHandler):
             self._send({"errors": [], "warnings": []})
         elif "/preupload/" in self.path:
             asked = json.loads(body)["files"]
-            self._send({"files": [{"path": one["path"], "uploadMode": "regular"} for one in asked]})
+            facts = {"uploadMode": "regular", "shouldIgnore": False, "oid": None}
+            self._send({"files": [{"path": one["path"], **facts} for one in asked]})
+        elif "/commit/" in self.path and self.server.num_commits_left == 0:
+            self._send({"error": "enough for today"}, 403)
         elif "/commit/" in self.path:
+            self.server.num_commits_left -= 1
             self._commit(body)
-            self._send({"success": True, "commitOid": "c" * 40, "commitUrl": f"{self.server.url}/commit/{'c' * 40}"})
+            commit = f"{self.server.url}/spaces/me/board/commit/{'c' * 40}"
+            self._send({"success": True, "commitOid": "c" * 40, "commitUrl": commit})
         else:
             self._send({"error": f"unexpected {self.path}"}, 404)
 
@@ -162,6 +168,16 @@ def test_a_space_of_something_else_is_left_as_it_is(site: Path, hub: Hub, tmp_pa
     assert done.returncode == 2
     assert "the Space me/board holds app.py, which no board wrote" in done.stderr
     assert hub.files == {"app.py": b"mine"}
+
+
+def test_an_upload_that_broke_off_is_taken_up_again(site: Path, hub: Hub, tmp_path: Path) -> None:
+    hub.num_commits_left = 1
+    broken = command(site, hub, tmp_path / "home")
+    assert broken.returncode == 2
+    hub.files["index.html"] = b"half a board"
+    hub.num_commits_left = 99
+    assert command(site, hub, tmp_path / "home2").returncode == 0
+    assert hub.files["index.html"] == (site / "index.html").read_bytes()
 
 
 def test_without_a_token_it_says_how_to_get_one(site: Path, hub: Hub, tmp_path: Path) -> None:
