@@ -111,12 +111,13 @@ def _coverage(cells: Mapping[str, Cell]) -> Iterator[Sentence]:
     if len(shown) < len(cells):
         lacking = [name for name in cells if name not in shown]
         yield Sentence("No number", f"{listing(lacking)}.")
-    single = [name for name, interval in shown.items() if interval.num_seeds == 1]
-    if single:
-        yield Sentence("One seed, not compared", f"{listing(single)}.")
-    tainted = [name for name, interval in shown.items() if interval.num_seeds > 1 and not cells[name].comparable]
-    if tainted:
-        yield Sentence("Not compared", f"{listing([f'{name} ({obstacle(cells[name])})' for name in tainted])}.")
+    by_reason: dict[str, list[str]] = {}
+    for name in shown:
+        if why := obstacle(cells[name]):
+            by_reason.setdefault(why, []).append(name)
+    for why, tainted in sorted(by_reason.items()):
+        those = "every entry" if len(tainted) == len(shown) > 2 else listing(tainted)
+        yield Sentence(f"Not compared, {why}", f"{those}.")
 
 
 def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentence]:
