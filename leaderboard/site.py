@@ -18,6 +18,7 @@ from harness.record import Record
 from leaderboard import exports, pages
 from leaderboard.cells import Section, Table, tabulate
 from leaderboard.load import Loaded, Run
+from leaderboard.sheet import Sheet
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -84,6 +85,11 @@ class Site:
     def sections(self) -> tuple[Section, ...]:
         """What may stand in one table, by suite and backbone."""
         return self.table.sections
+
+    @cached_property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """The same sections, with what the pages below the index compute of them."""
+        return tuple(map(Sheet, self.sections))
 
     @cached_property
     def tasks(self) -> tuple[str, ...]:
