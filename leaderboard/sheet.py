@@ -1,9 +1,8 @@
-"""What the pages of tasks and methods know of one section: names, places, and every cell as a line of a table."""
+"""What the pages of tasks and methods know of one section: names, anchors, studies, and a cell as a line of a table."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -11,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from leaderboard import paths
-from leaderboard.cells import Cell, Ground, Row, Section
+from leaderboard.cells import Ground, Row, Section
 from leaderboard.columns import Column, headline
-from leaderboard.figures import Figure, figures
 from leaderboard.load import Run
+from leaderboard.standings import Ranked, Study, slices_of, study
 from leaderboard.wording import names
 
 
@@ -31,10 +30,8 @@ class Seed(NamedTuple):
 class Line(NamedTuple):
     """One entry on one task."""
 
-    name: str
+    entry: Ranked
     anchor: str
-    row: Row
-    cell: Cell
     seeds: tuple[Seed, ...]
     """The runs with a result."""
     num_items: tuple[int, ...]
@@ -86,9 +83,10 @@ class Sheet:
         return {column.task: column for column in self.section.columns}
 
     @cached_property
-    def figures(self) -> dict[str, Figure]:
-        """Task to its chart."""
-        return {figure.column.task: figure for figure in figures(self.section)}
+    def studies(self) -> dict[str, Study]:
+        """Task to what it says of its entries."""
+        sliced = slices_of(self.section.rows, self.names)
+        return {column.task: study(self.section, column, self.names, sliced) for column in self.section.columns}
 
     def anchor(self, row: Row) -> str:
         """Return the id of a row's line on the pages of tasks."""
@@ -98,22 +96,17 @@ class Sheet:
         """Return the path of a row's line on a task's page."""
         return f"{paths.task(task)}#{self.anchor(row)}"
 
-    def lines(self, task: str) -> Iterator[Line]:
-        """Yield the entries that were asked to be scored on a task."""
-        column = self.columns[task]
-        for row in self.section.rows:
-            cell = row.cells[task]
-            if cell.runs:
-                scores = [score for run in cell.good if (score := run.score(task))]
-                yield Line(
-                    name=self.names[row],
-                    anchor=self.anchor(row),
-                    row=row,
-                    cell=cell,
-                    seeds=tuple(Seed(run, headline(run, column), validation(run, column)) for run in cell.good),
-                    num_items=tuple(sorted({score.num_items for score in scores})),
-                    cut=tuple(sorted({score.truncated for score in scores})),
-                )
+    def line(self, entry: Ranked, task: str) -> Line:
+        """Return what a table shows of an entry on a task."""
+        column, cell = self.columns[task], entry.cell
+        scores = [score for run in cell.good if (score := run.score(task))]
+        return Line(
+            entry,
+            anchor=self.anchor(entry.row),
+            seeds=tuple(Seed(run, headline(run, column), validation(run, column)) for run in cell.good),
+            num_items=tuple(sorted({score.num_items for score in scores})),
+            cut=tuple(sorted({score.truncated for score in scores})),
+        )
 
 
 def validation(run: Run, column: Column) -> float | None:

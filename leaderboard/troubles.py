@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from harness.record import Status
@@ -98,7 +98,7 @@ def without_result(runs: Iterable[Run]) -> list[Run]:
     return sorted(bad, key=lambda run: (run.record.status == "not_applicable", run.record.status, *_place(run)))
 
 
-def stale_runs(runs: Sequence[Run], stale: dict[str, str]) -> list[tuple[str, list[Run]]]:
+def stale_runs(runs: Sequence[Run], stale: Mapping[str, str]) -> list[tuple[str, list[Run]]]:
     """Group the runs that are not today's result by the reason, the most frequent first."""
     groups: dict[str, list[Run]] = {}
     for run in runs:

@@ -1,19 +1,22 @@
-"""A page for each task: its card, and every entry that was scored on it, section by section."""
+"""A page for each task: its card, and every entry that was scored on it, section by section and budget by budget."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from leaderboard import paths
-from leaderboard.cards import Version, changed, metric_facts, task_facts, versions
-from leaderboard.columns import Measure
+from leaderboard import paths, wording
+from leaderboard.cards import Card, Version, changed, task_facts, versions
+from leaderboard.columns import Measure, column_of
 from leaderboard.load import Run
-from leaderboard.pages.index import places_of, state_marks, statuses, undefined_seeds
+from leaderboard.pages.index import places_of, state_marks
 from leaderboard.rendering import render
-from leaderboard.sheet import Sheet
+from leaderboard.sheet import Line, Sheet
 from leaderboard.site import Page, Site
+from leaderboard.standings import Group
+from leaderboard.surroundings import percent
+from leaderboard.troubles import troubles
 
 
 class Superseded(NamedTuple):
@@ -29,24 +32,27 @@ def pages(site: Site) -> Iterator[Page]:
     places = places_of(site)
     for task in site.tasks:
         found = versions((run.record.task_cards.get(task, {}), run) for run in runs[task])
-        card = found[0].card if found else {}
+        card: Card = found[0].card if found else {}
         text = render(
             "task.html",
             paths.task(task),
             site=site,
             task=task,
             card=card,
-            measure=measure_of(card),
+            measure=column_of(task, runs[task]).measure,
             facts=task_facts(card),
             superseded=[Superseded(old, changed(old.card, card)) for old in found[1:]],
             states=states(task, runs[task]),
             notes=notes(runs[task]),
             sheets=[sheet for sheet in site.sheets if task in sheet.columns],
             places=places,
-            statuses=statuses,
             state_marks=state_marks,
-            undefined_seeds=undefined_seeds,
             num_entries=num_entries,
+            is_ranked=is_ranked,
+            lines=lines,
+            words_of=words_of,
+            percent=percent,
+            troubles=troubles,
         )
         yield Page(paths.task(task), text)
 
@@ -60,23 +66,13 @@ def runs_of_tasks(site: Site) -> dict[str, list[Run]]:
     return found
 
 
-def measure_of(card: dict[str, object] | object) -> Measure:
-    """Return the headline metric of a card."""
-    facts = metric_facts(card) if isinstance(card, dict) else {}
-    chance, ceiling = (
-        float(value) if isinstance(value := facts.get(name), int | float) else None for name in ("chance", "ceiling")
-    )
-    higher = bool(facts.get("higher_is_better", True))
-    return Measure(str(facts.get("name", "score")), higher, str(facts.get("unit", "")), chance, ceiling)
-
-
-def states(task: str, runs: list[Run]) -> list[tuple[str, int]]:
+def states(task: str, runs: Sequence[Run]) -> list[tuple[str, int]]:
     """Count the runs with a result by what was known of the task's data."""
     good = [run for run in runs if run.record.status == "ok" and task in run.record.digests.data_state]
     return sorted(Counter(run.record.digests.data_state[task] for run in good).items())
 
 
-def notes(runs: list[Run]) -> list[tuple[str, int]]:
+def notes(runs: Iterable[Run]) -> list[tuple[str, int]]:
     """Count the runs by each of their notes, the most frequent first."""
     found = Counter(note for run in runs for note in run.record.notes)
     return sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
@@ -84,4 +80,45 @@ def notes(runs: list[Run]) -> list[tuple[str, int]]:
 
 def num_entries(sheet: Sheet, task: str) -> int:
     """Return how many entries of a section were asked to be scored on a task."""
-    return sum(bool(row.cells[task].runs) for row in sheet.section.rows)
+    return sum(len(group.entries) for group in sheet.studies[task].groups)
+
+
+def is_ranked(sheet: Sheet, task: str) -> bool:
+    """Return whether anything is compared on a task; else columns of ranks would be empty."""
+    entries = (entry for group in sheet.studies[task].groups for entry in group.entries)
+    return any(entry.place or entry.frontier_chance is not None for entry in entries)
+
+
+def lines(sheet: Sheet, task: str, group: Group) -> Iterator[Line]:
+    """Yield the lines of a group."""
+    return (sheet.line(entry, task) for entry in group.entries)
+
+
+def words_of(group: Group, measure: Measure) -> str:
+    """Return in words who stands where among the entries of one budget."""
+    if group.slice.kind == "unknown":
+        return "No run says what these train, so they are compared with nothing."
+    if len(group.entries) == 1:
+        return "Alone at this budget."
+    ranking = group.ranking
+    if ranking is None:
+        return "Not compared: that takes two entries with every seed, more than one seed, and readable items."
+    others = [place for place in ranking.places if place.name != ranking.best]
+    below = [place.name for place in others if place.below_best]
+    beside = [place.name for place in others if not place.below_best]
+    said = []
+    if beside:
+        said.append(f"{ranking.best} has the best mean, and is not told apart from {_some(beside)}")
+    if below:
+        said.append(f"{_some(below)} {'is' if len(below) == 1 else 'are'} worse than {ranking.best} beyond chance")
+    if ranking.left_out:
+        said.append(f"left out: {_some(list(ranking.left_out))}")
+    if ranking.detectable is not None:
+        unit = " points" if measure.unit == "%" else ""
+        least = f"{wording.number(ranking.detectable, measure)}{unit}"
+        said.append(f"a true difference of {least} would be found in 80{wording.NO_BREAK}% of repetitions")
+    return "; ".join(said) + "."
+
+
+def _some(names: Sequence[str]) -> str:
+    return wording.listing(names) if len(names) <= 6 else f"{', '.join(names[:5])} and {len(names) - 5} others"
