@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -10,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from leaderboard import paths
-from leaderboard.cells import Ground, Row, Section
+from leaderboard.cells import Ground, Row, Section, anchor
 from leaderboard.columns import Column, headline
+from leaderboard.families import families
 from leaderboard.load import Run
-from leaderboard.standings import Ranked, Study, slices_of, study
+from leaderboard.standings import Ranked, Study, study
 from leaderboard.wording import names
 
 
@@ -45,12 +45,6 @@ class Line(NamedTuple):
         return float(np.mean(known)) if known else None
 
 
-def anchor(ground: Ground, name: str) -> str:
-    """Return the id of an entry's line on the page of a task, by its section and its name there."""
-    text = "\n".join((*map(str, ground), name))
-    return "entry-" + hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
-
-
 @dataclass(frozen=True, eq=False)
 class Sheet:
     """One section; what takes time is computed once, when it is first asked for."""
@@ -65,12 +59,22 @@ class Sheet:
     @property
     def id(self) -> str:
         """An id that no other section has."""
-        return "section-" + anchor(self.ground, "").removeprefix("entry-")
+        return "section-" + anchor(self.ground, "")
 
     @property
     def title(self) -> str:
         """The section in a few words."""
         return self.ground.suite or "no suite"
+
+    @cached_property
+    def targets(self) -> tuple[str, ...]:
+        """Every choice of targets among the rows, where there is one."""
+        return tuple(sorted({row.targets for row in self.section.rows} - {"none"}))
+
+    @property
+    def has_targets(self) -> bool:
+        """Whether rows differ in their targets."""
+        return len(self.targets) > 1
 
     @cached_property
     def names(self) -> dict[Row, str]:
@@ -85,8 +89,8 @@ class Sheet:
     @cached_property
     def studies(self) -> dict[str, Study]:
         """Task to what it says of its entries."""
-        sliced = slices_of(self.section.rows, self.names)
-        return {column.task: study(self.section, column, self.names, sliced) for column in self.section.columns}
+        found = families(self.section, self.names)
+        return {column.task: study(self.section, column, found, self.names) for column in self.section.columns}
 
     def anchor(self, row: Row) -> str:
         """Return the id of a row's line on the pages of tasks."""

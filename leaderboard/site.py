@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol
 
 from harness.record import Record
 from leaderboard import exports, pages
-from leaderboard.cells import Section, Table, tabulate
+from leaderboard.cells import NORMAL, Mode, Section, Table, tabulate
 from leaderboard.gallery import Gallery
 from leaderboard.load import Loaded, Run
 from leaderboard.sheet import Sheet
@@ -73,9 +73,9 @@ class Site:
     """Run id to the reason why it is not what today's code and cards would give."""
 
     @classmethod
-    def of(cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING) -> Site:
+    def of(cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING, mode: Mode = NORMAL) -> Site:
         """Return the site of some records."""
-        return cls(loaded, tabulate(loaded.runs, stale), stale)
+        return cls(loaded, tabulate(loaded.runs, stale, mode), stale)
 
     @property
     def runs(self) -> tuple[Run, ...]:

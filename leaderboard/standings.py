@@ -9,14 +9,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from leaderboard.budgets import Slice, sized, slices
 from leaderboard.cells import Cell, Row, Section
 from leaderboard.columns import Column
+from leaderboard.families import Family
 from leaderboard.figures import curves, trains_everything
 from leaderboard.ladder import Curve, Reach, budget_curve, reach
 from leaderboard.panel import Panel, panel_of
 from leaderboard.pareto import frontier_chances
-from leaderboard.ranking import Place, Ranking, rank
+from leaderboard.ranking import Place, Ranking
 
 
 class Ranked(NamedTuple):
@@ -32,9 +32,9 @@ class Ranked(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The entries of one budget: a family of comparisons."""
+    """The entries of one family."""
 
-    slice: Slice
+    family: Family
     ranking: Ranking | None
     """None where fewer than two entries can be compared."""
     entries: tuple[Ranked, ...]
@@ -60,38 +60,33 @@ class Study(NamedTuple):
     """Method to its curves."""
 
 
-def study(section: Section, column: Column, named: Mapping[Row, str], sliced: Sequence[Slice]) -> Study:
+def study(section: Section, column: Column, families: Sequence[Family], named: Mapping[Row, str]) -> Study:
     """Return what a task says of a section's entries.
 
     Args:
         section, column: where.
+        families: of the section.
         named: the name of each row.
-        sliced: the budget slices of the section.
     """
     rows = {named[row]: row for row in section.rows if row.cells[column.task].runs}
     cells = {name: row.cells[column.task] for name, row in rows.items()}
     entries = {name: cell.entry for name, cell in cells.items() if cell.comparable and cell.entry is not None}
-    sizes = {name: row.size for name, row in rows.items() if row.size is not None}
     higher = column.measure.higher_is_better
     panel = panel_of(entries, higher)
-    known = {name: sizes[name] for name in (panel.names if panel else ()) if name in sizes}
-    chances = frontier_chances(panel, known) if panel and known else {}
+    sizes = {name: size for name in (panel.names if panel else ()) if (size := rows[name].size) is not None}
+    chances = frontier_chances(panel, sizes) if panel and sizes else {}
     groups = []
-    for one in sliced:
-        members = [name for name in one.members if name in rows]
-        ranking = rank({name: entries[name] for name in members if name in entries}, higher)
-        found = [Ranked(rows[n], n, cells[n], ranking.place(n) if ranking else None, chances.get(n)) for n in members]
+    for family in families:
+        ranking = family.rankings.get(column.task)
+        found = [
+            Ranked(row, name, cells[name], family.place(row, column.task), chances.get(name))
+            for row in family.rows
+            if (name := named[row]) in rows
+        ]
         if found:
-            groups.append(Group(one, ranking, tuple(sorted(found, key=lambda entry: _order(entry, ranking, higher)))))
+            ordered = sorted(found, key=lambda entry: _order(entry, ranking, higher))
+            groups.append(Group(family, ranking, tuple(ordered)))
     return Study(tuple(groups), _budgets(section, column, named, panel) if panel else {})
-
-
-def slices_of(rows: Sequence[Row], named: Mapping[Row, str]) -> tuple[Slice, ...]:
-    """Return a section's budget slices; the entries of unknown size are put together, as they are not compared."""
-    found = slices(sized(named[row], row) for row in rows)
-    unknown = tuple(name for one in found if one.kind == "unknown" for name in one.members)
-    known = tuple(one for one in found if one.kind != "unknown")
-    return (*known, Slice("unknown", None, unknown)) if unknown else known
 
 
 def _order(entry: Ranked, ranking: Ranking | None, higher: bool) -> tuple[int, float, str]:

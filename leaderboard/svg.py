@@ -71,7 +71,7 @@ def light() -> Mapping[str, str]:
     """Return marker value to colour on the light page, as the style sheet has it: its first definition."""
     sheet = STYLE.read_text(encoding="utf-8")
     found: dict[str, str] = {}
-    for name, colour in re.findall(r"(--[\w-]+):\s*(#[0-9a-fA-F]{3,8})", sheet):
+    for name, colour in re.findall(r"(--[\w-]+):\s*(?:light-dark\()?(#[0-9a-fA-F]{3,8})", sheet):
         found.setdefault(name, colour)
     return {value: found[variable] for value, variable in VARIABLES.items()}
 

@@ -65,6 +65,11 @@ class Part:
         return tuple(column for column in self.sheet.section.columns if column.task in asked)
 
     @property
+    def has_curves(self) -> bool:
+        """Whether it has two budgets somewhere; one alone makes no curve."""
+        return any(one.budgets.num_budgets > 1 for one in self.reached)
+
+    @cached_property
     def reached(self) -> tuple[Reached, ...]:
         """Its curves, task by task."""
         method = self.rows[0].method if self.rows else ""
@@ -124,6 +129,7 @@ def pages(site: Site) -> Iterator[Page]:
             known=known,
             reach_text=reach_text,
             lone_rates=lone_rates,
+            nearness=nearness,
         )
         yield Page(paths.method(method), text)
 
@@ -164,6 +170,16 @@ def lone_rates(rates: Sequence[Rates]) -> list[tuple[float, tuple[str, ...]]]:
         if len(one.rates) == 1:
             tasks[one.rates[0].rate].add(one.task)
     return [(rate, tuple(sorted(tasks[rate]))) for rate in sorted(tasks)]
+
+
+def nearness(part: Part) -> list[tuple[float, list[str], list[str]]]:
+    """Return for each share of full fine-tuning's gain the tasks on which one budget reaches it, and the others."""
+    found: dict[float, tuple[list[str], list[str]]] = {}
+    for one in part.reached:
+        for reach in one.budgets.reaches:
+            if reach.target is not None:
+                found.setdefault(reach.share, ([], []))[reach.size is None].append(one.column.task)
+    return [(share, *found[share]) for share in sorted(found)]
 
 
 def _trained(run: Run, column: Column) -> bool:

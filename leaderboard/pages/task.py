@@ -9,6 +9,7 @@ from typing import NamedTuple
 from leaderboard import paths, wording
 from leaderboard.cards import Card, Version, changed, task_facts, versions
 from leaderboard.columns import Measure, column_of
+from leaderboard.grid import heading
 from leaderboard.load import Run
 from leaderboard.pages.index import places_of, state_marks
 from leaderboard.rendering import render
@@ -48,6 +49,8 @@ def pages(site: Site) -> Iterator[Page]:
             places=places,
             state_marks=state_marks,
             num_entries=num_entries,
+            heading=heading,
+            extent=extent,
             is_ranked=is_ranked,
             lines=lines,
             words_of=words_of,
@@ -89,17 +92,37 @@ def is_ranked(sheet: Sheet, task: str) -> bool:
     return any(entry.place or entry.frontier_chance is not None for entry in entries)
 
 
+class Extent(NamedTuple):
+    """How many items a section's entries were scored on, and how many of them were cut, where all are equal."""
+
+    num_items: int | None
+    cut: int | None
+
+
+def extent(sheet: Sheet, task: str) -> Extent:
+    """Return what is equal for all entries, which then need no columns for it."""
+    every = [line for group in sheet.studies[task].groups for line in lines(sheet, task, group)]
+    found = ({value for line in every for value in values(line)} for values in (_items, _cut))
+    return Extent(*(one.pop() if len(one) == 1 else None for one in found))
+
+
+def _items(line: Line) -> tuple[int, ...]:
+    return line.num_items
+
+
+def _cut(line: Line) -> tuple[int, ...]:
+    return line.cut
+
+
 def lines(sheet: Sheet, task: str, group: Group) -> Iterator[Line]:
     """Yield the lines of a group."""
     return (sheet.line(entry, task) for entry in group.entries)
 
 
 def words_of(group: Group, measure: Measure) -> str:
-    """Return in words who stands where among the entries of one budget."""
-    if group.slice.kind == "unknown":
-        return "No run says what these train, so they are compared with nothing."
-    if len(group.entries) == 1:
-        return "Alone at this budget."
+    """Return in words who stands where among the entries of one budget; nothing where there is no other."""
+    if len(group.entries) == 1 or len(group.family.slices) > 1:
+        return ""
     ranking = group.ranking
     if ranking is None:
         return "Not compared: that takes two entries with every seed, more than one seed, and readable items."

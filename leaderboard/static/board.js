@@ -7,9 +7,9 @@
 // A <form class="tools" data-for="TABLE-ID" hidden> near it may hold
 //   <input type="search" name="q">                  rows with all of the words
 //   <select name="N" data-column="KEY">             rows with the same text in a column (options are found)
-//   <select name="N" data-range="KEY">              rows with a value in an option's "low..high": low <= value < high
+//   <select name="N" data-block>                    the <tbody> whose data-key is the option's value
 //   <input type="checkbox" data-shows="KEY">        whether a column is seen; unchecked in the page: hidden at first
-//   <input type="checkbox" name="N" data-sets="C">  whether the table has class C
+//   <input type="checkbox" name="N" data-sets="C">  whether the table has class C; data-unsets: has it not
 //   <button data-copy>, <button type="reset">       copy a link to this view; back to the first view
 //   <output>                                        says how many rows are seen
 // KEY is the data-key of a header cell. What the form says and the order of rows stand in the address after "#".
@@ -151,8 +151,8 @@
       const hidden = this.toggles.filter((one) => !one.checked).map((one) => this.index(one.dataset.shows) + 1);
       const places = hidden.map((place) => `#${CSS.escape(this.table.id)} tr > :nth-child(${place})`);
       this.sheet.replaceSync(places.length ? `${places.join(",")} { display: none }` : "");
-      for (const one of this.form.querySelectorAll("[data-sets]")) {
-        this.table.classList.toggle(one.dataset.sets, one.checked);
+      for (const one of this.form.querySelectorAll("[data-sets], [data-unsets]")) {
+        this.table.classList.toggle(one.dataset.sets ?? one.dataset.unsets, one.checked === ("sets" in one.dataset));
       }
       this.say();
     }
@@ -168,12 +168,7 @@
           const index = this.index(one.dataset.column);
           found.push((row) => (row.cells[index].dataset.text || textOf(row.cells[index]) || "—") === one.value);
         } else {
-          const values = this.values(this.index(one.dataset.range));
-          const [low, high] = one.value.split("..").map((end) => (end === "" ? null : Number(end)));
-          found.push((row) => {
-            const value = values.get(row);
-            return typeof value === "number" && (low === null || value >= low) && (high === null || value < high);
-          });
+          found.push((row) => row.parentElement.dataset.key === one.value);
         }
       }
       return found;
