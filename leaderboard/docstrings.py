@@ -53,7 +53,9 @@ def _definitions(head: str, entries: Sequence[str]) -> Markup:
     for entry in entries:
         found = _TERM.match(entry)
         term, words = (found[1], found[2]) if found else ("", entry)
-        rows.append(Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(Markup("<code>{}</code>").format(term), inline(words)))
+        rows.append(
+            Markup("<div><dt>{}</dt><dd>{}</dd></div>").format(Markup("<code>{}</code>").format(term), inline(words))
+        )
     return Markup('<p class="args">{}</p><dl class="args">{}</dl>').format(head, Markup("").join(rows))
 
 

@@ -134,7 +134,8 @@ def sensitivity(finals: Sequence[Run], trials: Sequence[Run], column: Column) ->
     Trials come from their own records, and from the bills of finals where these were not kept.
 
     Args:
-        finals, trials: ok runs of one method that trained on the column's task.
+        finals: ok runs of one method that trained on the column's task.
+        trials: the same, of its searches.
         column: the task.
     """
     points: dict[str, list[_Point]] = defaultdict(list)
@@ -150,7 +151,9 @@ def sensitivity(finals: Sequence[Run], trials: Sequence[Run], column: Column) ->
     for charged in bills(finals):
         asked = charged.bill.budget or asked_of(charged.finals[0])
         points[asked] += _told(charged.bill, seen)
-    return tuple(Rates(column.task, asked, tuple(_rates(asked, points[asked], edges, column))) for asked in sorted(points))
+    return tuple(
+        Rates(column.task, asked, tuple(_rates(asked, points[asked], edges, column))) for asked in sorted(points)
+    )
 
 
 def _told(bill: Bill, seen: set[str]) -> Iterator[_Point]:

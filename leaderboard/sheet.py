@@ -68,13 +68,12 @@ class Sheet:
 
     @cached_property
     def targets(self) -> tuple[str, ...]:
-        """Every choice of targets among the rows, where there is one."""
-        return tuple(sorted({row.targets for row in self.section.rows} - {"none"}))
+        """Every choice of targets among the rows, those left out whose method has only one."""
+        return tuple(sorted({row.targets for row in self.section.rows if not fixes_targets(row)} - {"none"}))
 
-    @property
-    def has_targets(self) -> bool:
-        """Whether rows differ in their targets."""
-        return len(self.targets) > 1
+    def shows_targets(self, row: Row) -> bool:
+        """Whether a row's targets tell it from others: several are chosen here, and its method takes more than one."""
+        return len(self.targets) > 1 and row.targets != "none" and not fixes_targets(row)
 
     @cached_property
     def names(self) -> dict[Row, str]:
@@ -120,3 +119,9 @@ def validation(run: Run, column: Column) -> float | None:
         return None
     kept = next((epoch for epoch in record.validation if epoch.epoch == record.best_epoch), None)
     return kept.metrics.get(column.measure.name) if kept else None
+
+
+def fixes_targets(row: Row) -> bool:
+    """Return whether a row's method touches what its definition says, whatever a suite asks."""
+    runs = (run for cell in row.cells.values() for run in cell.runs)
+    return any(run.record.method_card.get("targets") for run in runs)

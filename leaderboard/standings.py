@@ -64,7 +64,8 @@ def study(section: Section, column: Column, families: Sequence[Family], named: M
     """Return what a task says of a section's entries.
 
     Args:
-        section, column: where.
+        section: what may be compared.
+        column: the task.
         families: of the section.
         named: the name of each row.
     """
@@ -123,7 +124,7 @@ def _full(section: Section, column: Column, named: Mapping[Row, str], panel: Pan
 
 
 def _zero(section: Section, column: Column, named: Mapping[Row, str], panel: Panel) -> str | float | None:
-    """Return where the gain of full fine-tuning begins: what trains nothing at all, else the head alone, else chance."""
+    """Return where the gain of full fine-tuning begins: what trains nothing, else the head alone, else chance."""
     nothing = [row for row in section.rows if row.size == 0 and named[row] in panel.names]
     untouched = [row for row in nothing if not _trains_head(row.cells[column.task])]
     chosen = (untouched or nothing)[:1]

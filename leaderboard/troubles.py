@@ -1,4 +1,4 @@
-"""Runs without a result, grouped: hundreds that ended for one reason are one line, with the command that tries again."""
+"""Runs without a result, grouped: hundreds that ended for one reason are one line, with what tries them again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.record import Status
 from leaderboard.load import Run
 
 ON_REQUEST: tuple[Status, ...] = ("failed", "diverged", "out_of_memory", "timed_out")
-"""Statuses that are only tried again with ``--retry``; ``lost`` and ``cancelled`` are with the next run of the suite."""
+"""Statuses that are tried again with ``--retry`` only; ``lost`` and ``cancelled`` come with the next run anyway."""
 MOST_NAMES = 6
 """A command with more names than this is longer than what it saves: it then asks for the whole suite."""
 _NUMBERS = re.compile(r"\d+(?:[.,]\d+)*")

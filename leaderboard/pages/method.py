@@ -163,13 +163,19 @@ def reach_text(reach: Reach) -> str:
     return f"{text} [{low or '?'},{wording.NO_BREAK}{high}]" if reach.chance is not None else text
 
 
-def lone_rates(rates: Sequence[Rates]) -> list[tuple[float, tuple[str, ...]]]:
-    """Return the learning rates that were used without others beside them, with their tasks."""
-    tasks: dict[float, set[str]] = defaultdict(set)
+def lone_rates(rates: Sequence[Rates]) -> list[str]:
+    """Return in words the learning rates that were used without another beside them, for what and where."""
+    found: dict[float, tuple[set[str], set[str]]] = {}
     for one in rates:
         if len(one.rates) == 1:
-            tasks[one.rates[0].rate].add(one.task)
-    return [(rate, tuple(sorted(tasks[rate]))) for rate in sorted(tasks)]
+            asked, tasks = found.setdefault(one.rates[0].rate, (set(), set()))
+            asked.add(one.asked)
+            tasks.add(one.task)
+    texts = []
+    for rate in sorted(found):
+        asked, tasks = found[rate]
+        texts.append(f"{rate:g} for {wording.listing(sorted(asked))} on {wording.listing(sorted(tasks))}")
+    return texts
 
 
 def nearness(part: Part) -> list[tuple[float, list[str], list[str]]]:
