@@ -108,7 +108,9 @@ class Panel:
     @cached_property
     def prior(self) -> Prior:
         """What the family says of each entry's seeds."""
-        return prior_of(self.units.shape[2] * (self.by_seed**2).sum(axis=1) / (self.num_seeds - 1), self.num_seeds - 1)
+        moved = (self.units != self.units[:, :1]).any(axis=(1, 2))
+        free = self.num_seeds - 1
+        return prior_of(self.units.shape[2] * (self.by_seed**2).sum(axis=1) / free, moved, free)
 
     @property
     def free_seed(self) -> float:
@@ -178,8 +180,16 @@ class Panel:
         lacking = np.diag(np.maximum(squares.noise - squares.item, 0.0))
         root = root_of((self.products.item + lacking) / (num_seeds * num_units))
         items = normals(f"items {self.key}", NUM_DRAWS, num_entries) @ root
-        # Entries with equal rows must stay equal: rounding would break their tie by chance.
-        return np.asarray(np.round(self.means + scale[:, None] * moves * shrunk + items, 12))
+        # Entries with equal rows are one: chance and rounding must not break their tie.
+        seen_first: dict[bytes, int] = {}
+        twins = [seen_first.setdefault(one.tobytes(), place) for place, one in enumerate(self.units)]
+        return np.asarray((self.means + scale[:, None] * moves * shrunk + items)[:, twins])
+
+
+def _root(covariance: Matrix) -> Matrix:
+    """Return the symmetric square root, which unlike other roots is unique."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
 def panel_of(entries: Mapping[str, Entry], higher_is_better: bool, key: str = "") -> Panel | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from leaderboard.spread import Matrix
@@ -19,7 +20,7 @@ class Prior(NamedTuple):
     """[n] the mean square of seeds that goes with them; 0 for entries that no seed moves."""
 
 
-def prior_of(squares: Matrix, free: int) -> Prior:
+def prior_of(squares: Matrix, moved: NDArray[np.bool_], free: int) -> Prior:
     """Return what entries can learn from each other about how much seeds vary (moderated variances, Smyth 2004).
 
     Three seeds leave two degrees of freedom, with which a difference must be 14 standard errors wide to count among
@@ -31,17 +32,20 @@ def prior_of(squares: Matrix, free: int) -> Prior:
 
     Args:
         squares: [n] mean squares of the entries' seeds.
+        moved: [n] whether any item differs between an entry's seeds; what no seed moves neither lends nor borrows.
         free: S - 1.
     """
-    moved = squares > 0
     number = int(moved.sum())
-    if number < 3:
+    if number < 3 or not squares[moved].any():
         return Prior(0.0, np.zeros_like(squares))
+    mean = float(squares[moved].mean())
+    # Seeds that agree by luck must not make the family look uneven: below its 1 % quantile a mean square is cut.
+    logs = np.log(np.maximum(squares[moved], mean * special.chdtri(free, 0.99) / free))
     # The logarithm of a mean square varies by trigamma(df / 2) from chance alone.
-    excess = float(np.log(squares[moved]).var(ddof=1)) - float(special.polygamma(1, free / 2))
+    excess = float(logs.var(ddof=1)) - float(special.polygamma(1, free / 2))
     most = float((number - 2) * free)
     degrees = most if excess <= 0 else min(most, 2 * _inverse_trigamma(excess))
-    return Prior(degrees, np.where(moved, squares[moved].mean(), 0.0))
+    return Prior(degrees, np.where(moved, mean, 0.0))
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -51,9 +55,3 @@ def _inverse_trigamma(value: float) -> float:
         height = float(special.polygamma(1, at))
         at += height * (1 - height / value) / float(special.polygamma(2, at))
     return at
-
-
-def _root(covariance: Matrix) -> Matrix:
-    """Return the symmetric square root, which unlike other roots is unique."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)

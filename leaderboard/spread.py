@@ -39,7 +39,7 @@ def mean_squares(matrix: Matrix) -> Squares:
     )
 
 
-UNSEEN = 8
+UNSEEN = 12
 """Where no seed effect is seen, the degrees of freedom are at most this many times those of the seeds; chosen by
 simulation, as the value that keeps coverage nearest to 95 % over seed effects of 0 to 0.3 on the logit."""
 
@@ -50,7 +50,7 @@ def crossed_spread(squares: Squares, num_seeds: int, num_items: int, free_seed: 
     In mean squares the variance is ``(MS_seed + MS_item - MS_residual) / (S I)``, and the degrees of freedom are
     ``variance^2 / sum(MS^2 / df)``. A variance component that would be negative is set to 0, which replaces its mean
     square by the residual's and can only widen the interval. That no seed effect is seen does not prove that there is
-    none, least of all with three seeds: the degrees of freedom then are at most ``8 (S - 1)``, or Satterthwaite's.
+    none, least of all with three seeds: the degrees of freedom then are at most ``12 (S - 1)``, or Satterthwaite's.
 
     Args:
         squares: mean squares of one mean, or of many.
