@@ -114,7 +114,7 @@ def _block(family: Family, number: int, section: Section, fields: Sequence[Field
         ranking = family.rankings.get(field.key) if field.task else None
         least = ranking.detectable if ranking else None
         detectable.append("" if least is None else wording.number(least, measures[field.key]))
-    title, note = _heading(family, section)
+    title, note = heading(family, section)
     return Block(_key(family.slices, number), title, note, tuple(detectable), lines)
 
 
@@ -126,7 +126,8 @@ def _key(slices: Sequence[Slice], number: int) -> str:
     return first.kind if len(slices) == 1 else f"alone-{number}"
 
 
-def _heading(family: Family, section: Section) -> tuple[str, str]:
+def heading(family: Family, section: Section) -> tuple[str, str]:
+    """Return what a family's block is called, and how many entries compete there."""
     entries = wording.plural(len(family.rows), "entry").replace("entrys", "entries")
     first, last = family.slices[0], family.slices[-1]
     if first.kind == "nothing":

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from leaderboard import paths, wording
 from leaderboard.cells import Cell, Section
 from leaderboard.columns import Column, headline
-from leaderboard.figures import figures, key
 from leaderboard.grid import grid
 from leaderboard.load import Run
 from leaderboard.picker import picker
@@ -35,9 +34,9 @@ def pages(site: Site) -> Iterator[Page]:
             listed=listed(places),
             grid=grid(section, paths.root(path)),
             name=name_of(section),
-            figures=figures(section),
+            figures=site.gallery.figures(section),
             num_open=FIRST_FIGURES,
-            key=key(section),
+            key=site.gallery.key(section),
             state_marks=state_marks,
         )
         yield Page(path, text)
