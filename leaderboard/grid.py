@@ -9,13 +9,14 @@ from markupsafe import Markup
 
 from leaderboard import wording
 from leaderboard.budgets import Slice
-from leaderboard.cells import Row, Section, anchor
+from leaderboard.cells import Row, Section
 from leaderboard.compact import is_empty, shared
 from leaderboard.costs import counted
-from leaderboard.families import Family, families
+from leaderboard.families import Family
 from leaderboard.fields import Field, Part, Places, makers_of
 from leaderboard.figures import curves
 from leaderboard.marks import Series
+from leaderboard.sheet import Sheet
 
 
 class Line(NamedTuple):
@@ -65,15 +66,15 @@ class Grid(NamedTuple):
         return found
 
 
-def grid(section: Section, root: str) -> Grid:
+def grid(sheet: Sheet, root: str) -> Grid:
     """Return the table of a section.
 
     Args:
-        section: what may be compared.
+        sheet: what may be compared.
         root: the way from the page to the site's folder.
     """
-    names = wording.names(section.rows)
-    anchors = {row: anchor(section.ground, names[row]) for row in section.rows}
+    section = sheet.section
+    anchors = {row: sheet.anchor(row) for row in section.rows}
     series = {
         row: Series(curve.name, number, (), curve.reference)
         for number, curve in enumerate(curves(section.rows))
@@ -82,7 +83,7 @@ def grid(section: Section, root: str) -> Grid:
     everywhere = shared(cell for row in section.rows for cell in row.cells.values())
     said = {row: {**shared(row.cells.values()), **everywhere} for row in section.rows}
     makers = tuple(makers_of(section, Places(root, anchors, said)))
-    found = families(section, names)
+    found = sheet.families
     cells = {row: [maker.cell(row, family) for maker in makers] for family in found for row in family.rows}
     # Scores have their columns whatever is known of them; others have one if there is something to show.
     kept = [

@@ -23,7 +23,8 @@ def pages(site: Site) -> Iterator[Page]:
     places = places_of(site)
     if not places:
         yield Page(paths.INDEX, render("index.html", paths.INDEX, site=site, section=None, totals=totals(site)))
-    for section, path in places.items():
+    for sheet in site.sheets:
+        section, path = sheet.section, places[sheet.section]
         text = render(
             "index.html",
             path,
@@ -32,7 +33,7 @@ def pages(site: Site) -> Iterator[Page]:
             totals=totals(site),
             facets=picker(section, places, num_results),
             listed=listed(places),
-            grid=grid(section, paths.root(path)),
+            grid=grid(sheet, paths.root(path)),
             name=name_of(section),
             figures=site.gallery.figures(section),
             num_open=FIRST_FIGURES,
