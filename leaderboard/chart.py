@@ -47,7 +47,7 @@ def _empty() -> Specification:
     """Return the chart without rows; what it draws later lies over what it draws first."""
     x = alt.X("x:Q", scale=alt.Scale(type="log", nice=False))
     y = alt.Y("y:Q", scale=alt.Scale(nice=False, zero=False))
-    own, ground = alt.value(GROUND), alt.value(GROUND)
+    ground = alt.value(GROUND)
     colour, fill, stroke = (kind("colour:N", scale=None) for kind in (alt.Color, alt.Fill, alt.Stroke))
     own = alt.Shape("shape:N", scale=None)
     across, upright = {"x": "x:Q", "x2": "x2:Q"}, {"y": "low:Q", "y2": "high:Q"}
@@ -127,7 +127,7 @@ def _band(drawing: Drawing, frame: Frame) -> Iterator[Row]:
     """Yield the steps of the frontier, the last one up to the end of the axis, cut to the chart."""
     for step in drawing.band:
         low, high = max(step.low, frame.y_low), min(step.high, frame.y_high)
-        yield {"x": step.x, "y": step.y, "low": low, "high": high}
+        yield {"x": max(step.x, frame.x_low), "y": step.y, "low": low, "high": high}
     if drawing.band:
         last = drawing.band[-1]
         yield {"x": frame.x_high, "y": last.y, "low": max(last.low, frame.y_low), "high": min(last.high, frame.y_high)}

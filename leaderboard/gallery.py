@@ -18,9 +18,9 @@ from leaderboard import figures, paths, plain, svg
 from leaderboard.cells import Section
 from leaderboard.chart import Specification, specification
 from leaderboard.columns import Column
-from leaderboard.frontier import surroundings
 from leaderboard.marks import Drawing, Series
 from leaderboard.methodfigures import Plan, method_plans
+from leaderboard.surroundings import surroundings
 from leaderboard.wording import Sentence, summary
 
 if TYPE_CHECKING:
@@ -68,18 +68,15 @@ class Figure:
         return specification(self.drawing)
 
     @cached_property
+    def _drawn(self) -> str:
+        return svg.drawn(self.specification) if self.by_altair else plain.drawn(self.specification)
+
+    @cached_property
     def svg(self) -> Markup:
         """The drawing as an element of a page; empty where there is nothing to draw."""
         if not self.is_drawn:
             return Markup("")
-        drawn = svg.drawn(self.specification) if self.by_altair else plain.drawn(self.specification)
-        return Markup(svg.inline(drawn, self.drawing.title))  # our own drawing, names escaped
-
-    @cached_property
-    def file(self) -> str:
-        """The drawing as a file of its own."""
-        drawn = svg.drawn(self.specification) if self.by_altair else plain.drawn(self.specification)
-        return svg.standalone(drawn, self.drawing.title)
+        return Markup(svg.inline(self._drawn, self.drawing.title))  # our own drawing, names escaped
 
     @property
     def interactive(self) -> str:
@@ -88,8 +85,16 @@ class Figure:
 
     @property
     def downloads(self) -> tuple[tuple[str, str], ...]:
-        """Labels and paths of the drawing as files, from the site's folder."""
-        return ("SVG", f"{FOLDER}/{self.name}.svg"), ("PNG", f"{FOLDER}/{self.name}.png")
+        """Labels and paths of the drawing as files, from the site's folder; the figures of Altair come as PNG too."""
+        kinds = ("SVG", "PNG") if self.by_altair else ("SVG",)
+        return tuple((kind, f"{FOLDER}/{self.name}.{kind.lower()}") for kind in kinds)
+
+    def files(self) -> Iterator[str | bytes]:
+        """Yield the content of each download."""
+        file = svg.standalone(self._drawn, self.drawing.title)
+        yield file
+        if self.by_altair:
+            yield svg.png(file)
 
 
 class Gallery:

@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol
 from harness.record import Record
 from leaderboard import exports, pages
 from leaderboard.cells import Section, Table, tabulate
+from leaderboard.gallery import Gallery
 from leaderboard.load import Loaded, Run
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -94,6 +95,11 @@ class Site:
     def methods(self) -> tuple[str, ...]:
         """Every method that was run, by name."""
         return tuple(sorted({run.record.spec.method for run in self.runs}))
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """Every figure."""
+        return Gallery(self)
 
     @cached_property
     def unreadable(self) -> tuple[str, ...]:

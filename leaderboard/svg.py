@@ -32,17 +32,15 @@ VERSION = 1
 """Raised when ``_small`` changes, as the cache then holds other bytes."""
 
 
-def inline(specification: Specification, title: str) -> str:
+def inline(text: str, title: str) -> str:
     """Return a drawing as an element for a page: its own label, and colours that follow the page."""
-    text = _drawn(specification)
     for value, variable in VARIABLES.items():
         text = text.replace(value, f"var({variable})")
     return text.replace("<svg ", f'<svg role="img" aria-label="{html.escape(title)}" ', 1)
 
 
-def standalone(specification: Specification, title: str) -> str:
+def standalone(text: str, title: str) -> str:
     """Return a drawing as a file of its own, in the colours of the light page on its ground."""
-    text = _drawn(specification)
     for value, colour in light().items():
         text = text.replace(value, colour)
     _, _, width, height = re.findall(r"-?[\d.]+", text[: text.index(">")])
@@ -50,6 +48,22 @@ def standalone(specification: Specification, title: str) -> str:
     ground = f'<title>{html.escape(title)}</title><rect width="{width}" height="{height}" fill="{light()[GROUND]}"/>'
     first = text.index(">") + 1
     return head + text[len("<svg ") : first] + ground + text[first:] + "\n"
+
+
+def png(file: str) -> bytes:
+    """Return the picture of a drawing's file at twice its size, from the cache where it is there."""
+    key = hashlib.sha256(f"{version('vl-convert-python')} {file}".encode()).hexdigest()
+    with suppress(UnwritableFolder, OSError):
+        return made(f"charts/{key}.png", lambda place: _write(place, _png(file))).read_bytes()
+    return _png(file)
+
+
+def _png(file: str) -> bytes:
+    return bytes(vl_convert.svg_to_png(file, scale=2))
+
+
+def _write(place: Path, content: bytes) -> None:
+    place.write_bytes(content)
 
 
 @cache
@@ -62,16 +76,17 @@ def light() -> Mapping[str, str]:
     return {value: found[variable] for value, variable in VARIABLES.items()}
 
 
-def _drawn(specification: Specification) -> str:
+def drawn(specification: Specification) -> str:
     """Return the drawing with marker colours, from the cache where it is there."""
     plain = json.dumps(specification, sort_keys=True)
     key = hashlib.sha256(f"{VERSION} {version('vl-convert-python')} {plain}".encode()).hexdigest()
 
-    def draw(place: Path) -> None:
-        place.write_text(_small(vl_convert.vegalite_to_svg(specification)), encoding="utf-8")
-
     with suppress(UnwritableFolder, OSError):
-        return made(f"charts/{key}.svg", draw).read_text(encoding="utf-8")
+        return made(f"charts/{key}.svg", lambda place: _write(place, _draw(specification).encode())).read_text("utf-8")
+    return _draw(specification)
+
+
+def _draw(specification: Specification) -> str:
     return _small(vl_convert.vegalite_to_svg(specification))
 
 

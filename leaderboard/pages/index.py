@@ -8,7 +8,6 @@ from leaderboard import paths, wording
 from leaderboard.averages import average, averages_of
 from leaderboard.cells import Cell, Section
 from leaderboard.columns import Column, Measure, headline
-from leaderboard.figures import figures, key
 from leaderboard.load import Run
 from leaderboard.rendering import render
 from leaderboard.site import Page, Site
@@ -32,8 +31,8 @@ def pages(site: Site) -> Iterator[Page]:
             totals=totals(site),
             average=average,
             averages_of=averages_of,
-            figures=figures,
-            key=key,
+            figures=site.gallery.figures,
+            key=site.gallery.key,
             percent=PERCENT,
             statuses=statuses,
             state_marks=state_marks,
