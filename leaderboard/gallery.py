@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 MOST = 60
 """Figures that Altair draws for one site; each costs about 60 ms."""
 FOLDER = "charts"
+ROOM = 300_000
+"""Bytes of drawings on one page that also holds a table; further charts stand on the pages of their tasks."""
+CROWD = 120
+"""Marks beyond which a chart has no bars: they would cover each other, and the table has every interval."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +120,20 @@ class Gallery:
         """Return a figure for each task of a section, by task."""
         return self._by_section[section.ground]
 
+    def fitting(self, section: Section) -> tuple[Figure, ...]:
+        """Return the first figures of a section, as many as one page has room for and at least one.
+
+        Every other figure stands on the page of its task.
+        """
+        kept: list[Figure] = []
+        taken = 0
+        for figure in self.figures(section):
+            taken += len(figure.svg)
+            if kept and taken > ROOM:
+                break
+            kept.append(figure)
+        return tuple(kept)
+
     def task_figure(self, section: Section, column: Column) -> Figure:
         """Return the figure of one task of a section: the very one that its index page shows."""
         return next(one for one in self.figures(section) if one.column == column)
@@ -167,9 +185,23 @@ def _task_maker(
     def make() -> tuple[Drawing, tuple[Sentence, ...]]:
         drawing = figures.task_drawing(section, column, gallery.numbers)
         drawing, further = surroundings(drawing, section, column, gallery.numbers)
-        return drawing, (*summary(section, column), *further)
+        drawing, left_out = uncrowded(drawing)
+        return drawing, (*summary(section, column), *further, *left_out)
 
     return make
+
+
+def uncrowded(drawing: Drawing) -> tuple[Drawing, tuple[Sentence, ...]]:
+    """Return a drawing without bars where its marks are very many, and the words that say so."""
+    num_marks = sum(len(one.points) for one in drawing.series if not one.reference)
+    if num_marks <= CROWD:
+        return drawing, ()
+    bare = tuple(
+        one if one.reference else one._replace(points=tuple(point._replace(low=None, high=None) for point in one.points))
+        for one in drawing.series
+    )
+    words = f"left out, as {num_marks:,} marks stand here; the table has every interval."
+    return drawing._replace(series=bare), (Sentence("Bars", words),)
 
 
 def _plan_maker(plan: Plan) -> Callable[[], tuple[Drawing, tuple[Sentence, ...]]]:
