@@ -66,9 +66,9 @@ def _empty() -> Specification:
         over("references").mark_rect(opacity=0.09).encode(**across, **upright, color=colour),
         over("references").mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(**across, y="y:Q", color=colour),
         over("levels").mark_rule(strokeDash=[1, 3], strokeWidth=1.2).encode(**across, y="y:Q", color=colour),
-        over("lines").mark_line(strokeWidth=1.5, opacity=0.75).encode(
-            **spot, color=colour, detail="name:N", order="x:Q"
-        ),
+        over("lines")
+        .mark_line(strokeWidth=1.5, opacity=0.75)
+        .encode(**spot, color=colour, detail="name:N", order="x:Q"),
         over("bars").mark_rule(strokeWidth=1.6).encode(x="x:Q", **upright, color=colour),
         over("dashed").mark_rule(strokeWidth=1.6, strokeDash=[2, 2]).encode(x="x:Q", **upright, color=colour),
         points("quoted", shape="circle", size=RING, strokeWidth=1.2, fill="none").encode(**spot, stroke=stroke),

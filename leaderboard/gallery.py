@@ -197,7 +197,9 @@ def uncrowded(drawing: Drawing) -> tuple[Drawing, tuple[Sentence, ...]]:
     if num_marks <= CROWD:
         return drawing, ()
     bare = tuple(
-        one if one.reference else one._replace(points=tuple(point._replace(low=None, high=None) for point in one.points))
+        one
+        if one.reference
+        else one._replace(points=tuple(point._replace(low=None, high=None) for point in one.points))
         for one in drawing.series
     )
     words = f"left out, as {num_marks:,} marks stand here; the table has every interval."

@@ -137,9 +137,7 @@ def _rates(site: Site, section: Section, method: str) -> Iterator[Plan]:
 
 def _point(one: Tried, scale: float, asked: str) -> Point:
     mean = float(np.mean(one.values)) * scale
-    low, high = (
-        (min(one.values) * scale, max(one.values) * scale) if len(one.values) > 1 else (None, None)
-    )
+    low, high = (min(one.values) * scale, max(one.values) * scale) if len(one.values) > 1 else (None, None)
     words = (
         ("", asked),
         ("Learning rate", f"{one.rate:g}"),

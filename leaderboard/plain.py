@@ -46,9 +46,7 @@ def _at(frame: Frame, x: float, y: float) -> tuple[str, str]:
 
 
 def _text(x: object, y: object, text: str, anchor: str, colour: str, weight: str = "") -> str:
-    return (
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="11px"{weight} fill="{colour}">{html.escape(text)}</text>'
-    )
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="11px"{weight} fill="{colour}">{html.escape(text)}</text>'
 
 
 def _axes(axes: Mapping[str, Any], frame: Frame) -> Iterator[str]:  # Any: Vega-Lite's own tree

@@ -74,4 +74,3 @@ def _quoted(one: Number, size: float, measure: Measure, numbers: Mapping[str, in
         ("Source", one.source),
     )
     return Quoted(one.label, hue, size, one.value * measure.scale, words)
-

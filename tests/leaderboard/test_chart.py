@@ -47,7 +47,11 @@ def test_a_single_point_is_no_line_and_zero_is_a_line_through_the_chart() -> Non
     ((reference,), (level,)) = rows(chart, "references"), rows(chart, "levels")
     assert (reference["name"], reference["y"]) == ("head_only", 60)
     assert (level["name"], level["y"]) == ("full", 81)
-    assert (reference["x"], reference["x2"]) == (level["x"], level["x2"]) == tuple(chart["layer"][0]["encoding"]["x"]["scale"]["domain"])
+    assert (
+        (reference["x"], reference["x2"])
+        == (level["x"], level["x2"])
+        == tuple(chart["layer"][0]["encoding"]["x"]["scale"]["domain"])
+    )
 
 
 def test_the_band_runs_from_edge_to_edge_and_stays_inside() -> None:

@@ -30,7 +30,9 @@ def test_both_drawings_use_each_colour_equally_often_and_write_the_same_names() 
 
 def test_marks_stand_at_the_same_places() -> None:
     chart = specification(EVERYTHING._replace(levels=(), quoted=()))
-    spots = [set(re.findall(r'<path transform="translate\(([^)]*)\)"', draw(chart))) for draw in (plain.drawn, svg.drawn)]
+    spots = [
+        set(re.findall(r'<path transform="translate\(([^)]*)\)"', draw(chart))) for draw in (plain.drawn, svg.drawn)
+    ]
     assert len(spots[0]) == 4
     assert spots[0] <= spots[1]
 

@@ -15,7 +15,7 @@ from tests.leaderboard.making import Made, answers, card
 
 ROBERTA = "hub:roberta-base@abc123"
 CARD = card("glue/sst2") | {
-    "source": {"hub": "x", "splits": {"train": "train", "evaluation": "validation"}},
+    "source": {"hub": "x", "splits": {"train": "train", "validation": "validation"}},
     "sizes": {"train": 67349, "evaluation": 40},
 }
 
@@ -23,9 +23,8 @@ CARD = card("glue/sst2") | {
 def sections(folder: Path, backbone: str = ROBERTA, **facts: Any) -> tuple[Section, ...]:
     for seed in range(3):
         facts = {"cards": {"glue/sst2": CARD}, "state": "complete", "spec": {}, **facts}
-        made = Made(**{**facts, "seed": seed, "spec": {**facts["spec"]}})
+        made = Made(**facts, seed=seed, backbone=backbone)
         made.items = {made.task: answers(40, 4 + seed, seed)}
-        made.backbone = backbone
         made.write(folder)
     return Site.of(load_records([folder])).sections
 
@@ -59,7 +58,7 @@ def test_complete_data_of_the_same_backbone_task_split_and_metric_have_the_paper
         ({"state": "unknown"}, "our data are unknown"),
         ({"spec": {"sizes": {"train": 1000}}}, "ours trained on at most 1,000 rows"),
         ({"cards": {"glue/sst2": CARD | {"sizes": {"evaluation": 872}}}}, "ours scored 40 of 872 items"),
-        ({"cards": {"glue/sst2": CARD | {"source": {"splits": {"evaluation": "test"}}}}}, "on another split"),
+        ({"cards": {"glue/sst2": CARD | {"source": {"splits": {"validation": "test"}}}}}, "on another split"),
         ({"cards": {"glue/sst2": CARD | {"metric": CARD["metric"] | {"name": "f1"}}}}, "numbers in accuracy"),
     ],
 )
@@ -79,7 +78,10 @@ def test_other_backbones_are_named_and_a_task_without_papers_says_nothing(tmp_pa
 
 
 def test_a_number_that_trains_nothing_or_does_not_say_has_no_place(tmp_path: Path) -> None:
-    facts = {"task": "vtab/dtd", "cards": {"vtab/dtd": CARD | {"name": "vtab/dtd", "source": {"splits": {"evaluation": "test"}}}}}
+    facts = {
+        "task": "vtab/dtd",
+        "cards": {"vtab/dtd": CARD | {"name": "vtab/dtd", "source": {"splits": {"validation": "test"}}}},
+    }
     found = of(tmp_path, backbone="google/vit-base-patch16-224-in21k", **facts)
     assert "1 number without trained parameters to stand at" in words(found)
     assert {one.method for one, _ in found.shown} >= {"lora", "bitfit", "full"}

@@ -30,8 +30,12 @@ def test_a_drawing_is_well_formed_and_takes_its_colours_from_the_page() -> None:
 
 
 def test_only_places_are_rounded_and_texts_stay_whole() -> None:
-    series = CURVE._replace(name="0.123456", points=tuple(p._replace(y=p.y / 1e3, low=None, high=None) for p in CURVE.points))
-    texts = re.findall(r"<text[^>]*>([^<]*)</text>", inline(EVERYTHING._replace(series=(series,), band=(), quoted=(), levels=())))
+    series = CURVE._replace(
+        name="0.123456", points=tuple(p._replace(y=p.y / 1e3, low=None, high=None) for p in CURVE.points)
+    )
+    texts = re.findall(
+        r"<text[^>]*>([^<]*)</text>", inline(EVERYTHING._replace(series=(series,), band=(), quoted=(), levels=()))
+    )
     assert "0.123456" in texts
     assert any(re.fullmatch(r"0\.0\d{2,}", text) for text in texts)
 
