@@ -48,7 +48,8 @@ def _empty() -> Specification:
     x = alt.X("x:Q", scale=alt.Scale(type="log", nice=False))
     y = alt.Y("y:Q", scale=alt.Scale(nice=False, zero=False))
     ground = alt.value(GROUND)
-    colour, fill, stroke = (kind("colour:N", scale=None) for kind in (alt.Color, alt.Fill, alt.Stroke))
+    colour = alt.Color("colour:N", scale=None)
+    fill, stroke = alt.Fill("colour:N", scale=None), alt.Stroke("colour:N", scale=None)
     own = alt.Shape("shape:N", scale=None)
     across, upright = {"x": "x:Q", "x2": "x2:Q"}, {"y": "low:Q", "y2": "high:Q"}
     spot = {"x": "x:Q", "y": "y:Q"}
@@ -57,7 +58,8 @@ def _empty() -> Specification:
         return alt.Chart(alt.NamedData(name))
 
     def points(name: str, **how: Any) -> alt.Chart:  # Any: properties of a mark
-        return over(name).mark_point(filled=True, opacity=1, **how)
+        made: alt.Chart = over(name).mark_point(filled=True, opacity=1, **how)
+        return made
 
     chart = alt.layer(
         over("corner").mark_point(opacity=0).encode(x=x, y=y),

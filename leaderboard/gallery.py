@@ -19,7 +19,7 @@ from leaderboard.cells import Section
 from leaderboard.chart import Specification, specification
 from leaderboard.columns import Column
 from leaderboard.marks import Drawing, Series
-from leaderboard.methodfigures import Plan, method_plans
+from leaderboard.methodfigures import Plan, method_plans, runs_by_method
 from leaderboard.surroundings import surroundings
 from leaderboard.wording import Sentence, summary
 
@@ -164,9 +164,10 @@ class Gallery:
     def _by_method(self) -> Mapping[str, tuple[Figure, ...]]:
         number = sum(map(len, self._by_section.values()))
         found: dict[str, tuple[Figure, ...]] = {}
+        runs = runs_by_method(self._site.runs)
         for method in self._site.methods:
             group = []
-            for place, plan in enumerate(method_plans(self._site, method)):
+            for place, plan in enumerate(method_plans(self._site.sections, runs, method)):
                 name = f"{paths.slug(method)}--{stem(plan.section)}-{place}"
                 group.append(Figure(name, plan.title, None, number < MOST, _plan_maker(plan)))
                 number += 1

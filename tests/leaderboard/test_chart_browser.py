@@ -19,7 +19,8 @@ pytestmark = pytest.mark.browser
 POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:"
 BARE = """<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>t</title>
 <meta http-equiv="Content-Security-Policy" content="{policy}">
-<link rel="icon" href="data:,"><link rel="stylesheet" href="static/style.css"><link rel="stylesheet" href="static/chart.css">
+<link rel="icon" href="data:,"><link rel="stylesheet" href="static/style.css">
+<link rel="stylesheet" href="static/chart.css">
 <script src="static/chart.js" defer></script></head><body>{charts}</body></html>"""
 VIOLATIONS = """() => { window.violations = []
 document.addEventListener("securitypolicyviolation", event => window.violations.push(event.violatedDirective)) }"""
@@ -158,8 +159,8 @@ def test_dragging_moves_the_axis(page: Page) -> None:
 def test_a_method_is_singled_out(page: Page) -> None:
     def faded() -> int:
         found: int = page.evaluate(
-            "[...document.querySelectorAll('.chart-live [opacity]')].filter(one => Number(one.getAttribute('opacity')) <= 0.12"
-            " && Number(one.getAttribute('opacity')) > 0).length"
+            "[...document.querySelectorAll('.chart-live [opacity]')].map(one => Number(one.getAttribute('opacity')))"
+            ".filter(opacity => 0 < opacity && opacity <= 0.12).length"
         )
         return found
 

@@ -10,7 +10,7 @@ import pytest
 from harness.record import EpochMetrics
 from harness.spec import Budget
 from leaderboard.load import load_records
-from leaderboard.methodfigures import RATE, method_plans, sensitivity
+from leaderboard.methodfigures import RATE, Plan, method_plans, runs_by_method, sensitivity
 from leaderboard.site import Site
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import TASKS, write_small_board
@@ -21,6 +21,11 @@ def epochs(*values: float | None) -> list[EpochMetrics]:
         EpochMetrics(epoch=number, train_loss=1.0, validation_loss=1.0, metrics={"accuracy": value})
         for number, value in enumerate(values, 1)
     ]
+
+
+def plans_of(folder: Path, method: str) -> list[Plan]:
+    site = Site.of(load_records([folder]))
+    return list(method_plans(site.sections, runs_by_method(site.runs), method))
 
 
 def write(folder: Path, **facts: Any) -> None:
@@ -59,8 +64,7 @@ def test_a_run_without_validation_is_in_no_curve(tmp_path: Path) -> None:
 
 def test_the_figure_of_learning_rates_names_the_best_and_counts_trials(tmp_path: Path) -> None:
     write_searched(tmp_path)
-    site = Site.of(load_records([tmp_path]))
-    (plan,) = method_plans(site, "lora")
+    (plan,) = plans_of(tmp_path, "lora")
     drawing = plan.drawing()
     assert (drawing.across, drawing.up, drawing.numbers) == (RATE, "validation accuracy, %", "~e")
     assert [(one.name, len(one.points)) for one in drawing.series] == [("1,000", 2), ("5,000", 1)]
@@ -73,8 +77,7 @@ def test_the_figure_of_learning_rates_names_the_best_and_counts_trials(tmp_path:
 
 def test_budgets_are_curves_of_all_tasks_with_one_kind_of_score(tmp_path: Path) -> None:
     write_small_board(tmp_path)
-    site = Site.of(load_records([tmp_path]))
-    plans = list(method_plans(site, "random_mask"))
+    plans = plans_of(tmp_path, "random_mask")
     assert sorted(plan.up for plan in plans) == ["accuracy, %", "matthews"]
     for plan in plans:
         ((series),) = plan.drawing().series
@@ -86,4 +89,4 @@ def test_budgets_are_curves_of_all_tasks_with_one_kind_of_score(tmp_path: Path) 
 @pytest.mark.parametrize("method", ["head_only", "lora", "full"])
 def test_one_size_is_a_number_and_no_curve(tmp_path: Path, method: str) -> None:
     write_small_board(tmp_path)
-    assert list(method_plans(Site.of(load_records([tmp_path])), method)) == []
+    assert plans_of(tmp_path, method) == []

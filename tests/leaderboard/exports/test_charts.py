@@ -6,8 +6,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import vl_convert
 
-from leaderboard import svg
 from leaderboard.exports.charts import pages
 from leaderboard.load import load_records
 from leaderboard.site import Site
@@ -43,8 +43,8 @@ def test_a_second_build_draws_nothing_and_gives_equal_bytes(tmp_path: Path, monk
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("drawn again")
 
-    monkeypatch.setattr(svg.vl_convert, "vegalite_to_svg", refuse)
-    monkeypatch.setattr(svg.vl_convert, "svg_to_png", refuse)
+    monkeypatch.setattr(vl_convert, "vegalite_to_svg", refuse)
+    monkeypatch.setattr(vl_convert, "svg_to_png", refuse)
     assert files(tmp_path) == first
 
 
