@@ -32,7 +32,7 @@ FOLDER = "charts"
 ROOM = 300_000
 """Bytes of drawings on one page that also holds a table; further charts stand on the pages of their tasks."""
 CROWD = 120
-"""Marks beyond which a chart has no bars: they would cover each other, and the table has every interval."""
+"""Marks beyond which a chart has no bars, as they would cover each other, and is drawn from the template."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,7 +155,8 @@ class Gallery:
             group = []
             for column in section.columns:
                 name = f"{stem(section)}--{paths.slug(column.task)}"
-                group.append(Figure(name, column.task, column, number < MOST, _task_maker(self, section, column)))
+                by_altair = number < MOST and len(section.rows) <= CROWD
+                group.append(Figure(name, column.task, column, by_altair, _task_maker(self, section, column)))
                 number += 1
             found[section.ground] = tuple(group)
         return found

@@ -11,7 +11,7 @@ from leaderboard.figures import task_drawing
 from leaderboard.load import load_records
 from leaderboard.marks import Drawing
 from leaderboard.site import Site
-from leaderboard.surroundings import percent, surroundings
+from leaderboard.surroundings import in_reach, percent, surroundings
 from tests.leaderboard.making import Made, answers, card
 from tests.leaderboard.small_board import write_small_board
 
@@ -70,6 +70,12 @@ def test_papers_numbers_are_rings_in_the_colour_of_their_method(tmp_path: Path) 
 @pytest.mark.parametrize(("share", "text"), [(1.0, ">99"), (0.996, ">99"), (0.5, "50"), (0.05, "5"), (0.001, "<1")])
 def test_nothing_is_certain(share: float, text: str) -> None:
     assert percent(share) == f"{text}\u00a0%"
+
+
+def test_what_a_smaller_one_beats_clearly_is_out_of_reach() -> None:
+    ends = {"a": (10, 0.5, 0.6), "b": (10, 0.7, 0.8), "c": (20, 0.6, 0.69), "d": (20, 0.6, 0.71), "e": (5, 0.1, 0.2)}
+    assert in_reach(ends) == ["e", "b", "d"]
+    assert in_reach({}) == []
 
 
 def test_sentences_are_sentences(tmp_path: Path) -> None:
