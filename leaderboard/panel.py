@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from scipy import special
 
 from leaderboard.prior import Prior, prior_of
-from leaderboard.prior import _root as root_of
 from leaderboard.random import chi_squares, normals
 from leaderboard.spread import Matrix, Spread, Squares, crossed_spread
 from leaderboard.statistics import LEVEL, SEEDS_AND_ITEMS, Entry, Interval, centred, mean_interval
@@ -178,7 +177,7 @@ class Panel:
         )
         scale = np.sqrt(self.free_seed / chi_squares(f"scale of seeds {self.key}", self.free_seed, NUM_DRAWS))
         lacking = np.diag(np.maximum(squares.noise - squares.item, 0.0))
-        root = root_of((self.products.item + lacking) / (num_seeds * num_units))
+        root = _root((self.products.item + lacking) / (num_seeds * num_units))
         items = normals(f"items {self.key}", NUM_DRAWS, num_entries) @ root
         # Entries with equal rows are one: chance and rounding must not break their tie.
         seen_first: dict[bytes, int] = {}
