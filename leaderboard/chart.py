@@ -48,7 +48,8 @@ def _empty() -> Specification:
     x = alt.X("x:Q", scale=alt.Scale(type="log", nice=False))
     y = alt.Y("y:Q", scale=alt.Scale(nice=False, zero=False))
     ground = alt.value(GROUND)
-    colour, fill, stroke = (kind("colour:N", scale=None) for kind in (alt.Color, alt.Fill, alt.Stroke))
+    colour = alt.Color("colour:N", scale=None)
+    fill, stroke = alt.Fill("colour:N", scale=None), alt.Stroke("colour:N", scale=None)
     own = alt.Shape("shape:N", scale=None)
     across, upright = {"x": "x:Q", "x2": "x2:Q"}, {"y": "low:Q", "y2": "high:Q"}
     spot = {"x": "x:Q", "y": "y:Q"}
@@ -57,7 +58,8 @@ def _empty() -> Specification:
         return alt.Chart(alt.NamedData(name))
 
     def points(name: str, **how: Any) -> alt.Chart:  # Any: properties of a mark
-        return over(name).mark_point(filled=True, opacity=1, **how)
+        made: alt.Chart = over(name).mark_point(filled=True, opacity=1, **how)
+        return made
 
     chart = alt.layer(
         over("corner").mark_point(opacity=0).encode(x=x, y=y),
@@ -66,9 +68,9 @@ def _empty() -> Specification:
         over("references").mark_rect(opacity=0.09).encode(**across, **upright, color=colour),
         over("references").mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(**across, y="y:Q", color=colour),
         over("levels").mark_rule(strokeDash=[1, 3], strokeWidth=1.2).encode(**across, y="y:Q", color=colour),
-        over("lines").mark_line(strokeWidth=1.5, opacity=0.75).encode(
-            **spot, color=colour, detail="name:N", order="x:Q"
-        ),
+        over("lines")
+        .mark_line(strokeWidth=1.5, opacity=0.75)
+        .encode(**spot, color=colour, detail="name:N", order="x:Q"),
         over("bars").mark_rule(strokeWidth=1.6).encode(x="x:Q", **upright, color=colour),
         over("dashed").mark_rule(strokeWidth=1.6, strokeDash=[2, 2]).encode(x="x:Q", **upright, color=colour),
         points("quoted", shape="circle", size=RING, strokeWidth=1.2, fill="none").encode(**spot, stroke=stroke),

@@ -19,7 +19,7 @@ from leaderboard.cells import Section
 from leaderboard.chart import Specification, specification
 from leaderboard.columns import Column
 from leaderboard.marks import Drawing, Series
-from leaderboard.methodfigures import Plan, method_plans
+from leaderboard.methodfigures import Plan, method_plans, runs_by_method
 from leaderboard.surroundings import surroundings
 from leaderboard.wording import Sentence, summary
 
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 MOST = 60
 """Figures that Altair draws for one site; each costs about 60 ms."""
 FOLDER = "charts"
+ROOM = 300_000
+"""Bytes of drawings on one page that also holds a table; further charts stand on the pages of their tasks."""
+CROWD = 120
+"""Marks beyond which a chart has no bars, as they would cover each other, and is drawn from the template."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +120,20 @@ class Gallery:
         """Return a figure for each task of a section, by task."""
         return self._by_section[section.ground]
 
+    def fitting(self, section: Section) -> tuple[Figure, ...]:
+        """Return the first figures of a section, as many as one page has room for and at least one.
+
+        Every other figure stands on the page of its task.
+        """
+        kept: list[Figure] = []
+        taken = 0
+        for figure in self.figures(section):
+            taken += len(figure.svg)
+            if kept and taken > ROOM:
+                break
+            kept.append(figure)
+        return tuple(kept)
+
     def task_figure(self, section: Section, column: Column) -> Figure:
         """Return the figure of one task of a section: the very one that its index page shows."""
         return next(one for one in self.figures(section) if one.column == column)
@@ -137,7 +155,8 @@ class Gallery:
             group = []
             for column in section.columns:
                 name = f"{stem(section)}--{paths.slug(column.task)}"
-                group.append(Figure(name, column.task, column, number < MOST, _task_maker(self, section, column)))
+                by_altair = number < MOST and len(section.rows) <= CROWD
+                group.append(Figure(name, column.task, column, by_altair, _task_maker(self, section, column)))
                 number += 1
             found[section.ground] = tuple(group)
         return found
@@ -146,9 +165,10 @@ class Gallery:
     def _by_method(self) -> Mapping[str, tuple[Figure, ...]]:
         number = sum(map(len, self._by_section.values()))
         found: dict[str, tuple[Figure, ...]] = {}
+        runs = runs_by_method(self._site.runs)
         for method in self._site.methods:
             group = []
-            for place, plan in enumerate(method_plans(self._site, method)):
+            for place, plan in enumerate(method_plans(self._site.sections, runs, method)):
                 name = f"{paths.slug(method)}--{stem(plan.section)}-{place}"
                 group.append(Figure(name, plan.title, None, number < MOST, _plan_maker(plan)))
                 number += 1
@@ -167,9 +187,25 @@ def _task_maker(
     def make() -> tuple[Drawing, tuple[Sentence, ...]]:
         drawing = figures.task_drawing(section, column, gallery.numbers)
         drawing, further = surroundings(drawing, section, column, gallery.numbers)
-        return drawing, (*summary(section, column), *further)
+        drawing, left_out = uncrowded(drawing)
+        return drawing, (*summary(section, column), *further, *left_out)
 
     return make
+
+
+def uncrowded(drawing: Drawing) -> tuple[Drawing, tuple[Sentence, ...]]:
+    """Return a drawing without bars where its marks are very many, and the words that say so."""
+    num_marks = sum(len(one.points) for one in drawing.series if not one.reference)
+    if num_marks <= CROWD:
+        return drawing, ()
+    bare = tuple(
+        one
+        if one.reference
+        else one._replace(points=tuple(point._replace(low=None, high=None) for point in one.points))
+        for one in drawing.series
+    )
+    words = f"left out, as {num_marks:,} marks stand here; the table has every interval."
+    return drawing._replace(series=bare), (Sentence("Bars", words),)
 
 
 def _plan_maker(plan: Plan) -> Callable[[], tuple[Drawing, tuple[Sentence, ...]]]:

@@ -1,4 +1,4 @@
-"""The interactive form of a chart: the same specification with what a reader may move, and the one script that draws it.
+"""The interactive form of a chart: its specification with what a reader may move, and the one script that draws it.
 
 Pages that are opened from disk may not fetch, so a chart's data is a script of its own that ``static/chart.js`` adds to
 the page when a reader asks for it. The policy of the pages forbids ``eval``: Vega interprets its expressions instead.

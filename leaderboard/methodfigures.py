@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from leaderboard.figures import TRAINED, point_of, top_of
 from leaderboard.load import Run
 from leaderboard.marks import Drawing, Point, Series
 from leaderboard.wording import Sentence, axis, count, listing, number, plural
-
-if TYPE_CHECKING:
-    from leaderboard.site import Site
 
 RATE = "learning rate (log scale)"
 
@@ -43,12 +40,25 @@ class Plan:
         return Drawing(title, self.across, self.up, self.series, sizes, self.top, numbers=self.numbers)
 
 
-def method_plans(site: Site, method: str) -> Iterator[Plan]:
-    """Yield the figures of a method: by section, first its budgets, then its learning rates."""
-    for section in site.sections:
+def method_plans(
+    sections: Iterable[Section], runs: Mapping[tuple[object, ...], Sequence[Run]], method: str
+) -> Iterator[Plan]:
+    """Yield the figures of a method: by section, first its budgets, then its learning rates.
+
+    Args:
+        sections: those of the site.
+        runs: what ``runs_by_method`` made of its runs.
+        method: whose figures these are.
+    """
+    seen: set[tuple[object, ...]] = set()
+    for section in sections:
         if any(row.method == method for row in section.rows):
             yield from _budgets(section, method)
-        yield from _rates(site, section, method)
+        # Sections that differ in sizes alone share their searches.
+        ground = _ground(section, method)
+        if ground not in seen:
+            seen.add(ground)
+            yield from _rates(section, runs.get(ground, ()))
 
 
 def _budgets(section: Section, method: str) -> Iterator[Plan]:
@@ -105,9 +115,8 @@ class Tried(NamedTuple):
     num_trials: int
 
 
-def _rates(site: Site, section: Section, method: str) -> Iterator[Plan]:
+def _rates(section: Section, runs: Sequence[Run]) -> Iterator[Plan]:
     """Yield validation score over learning rate, one line for each budget; trials and finals alike."""
-    runs = [run for run in runs_of(site, section) if run.record.spec.method == method]
     for task in sorted({run.record.spec.train for run in runs}):
         column = next((one for one in section.columns if one.task == task), None)
         if column is None:
@@ -137,9 +146,7 @@ def _rates(site: Site, section: Section, method: str) -> Iterator[Plan]:
 
 def _point(one: Tried, scale: float, asked: str) -> Point:
     mean = float(np.mean(one.values)) * scale
-    low, high = (
-        (min(one.values) * scale, max(one.values) * scale) if len(one.values) > 1 else (None, None)
-    )
+    low, high = (min(one.values) * scale, max(one.values) * scale) if len(one.values) > 1 else (None, None)
     words = (
         ("", asked),
         ("Learning rate", f"{one.rate:g}"),
@@ -183,11 +190,16 @@ def _validation(run: Run, metric: str) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def runs_of(site: Site, section: Section) -> Iterator[Run]:
-    """Yield the runs of a section's suite, backbone, protocol, policy and data seed: trials have no row in its table."""
-    ground = section.ground
-    for run in site.runs:
+def runs_by_method(runs: Iterable[Run]) -> Mapping[tuple[object, ...], Sequence[Run]]:
+    """Group runs by what a section and a method have in common with its trials, which have no row in its table."""
+    found: dict[tuple[object, ...], list[Run]] = defaultdict(list)
+    for run in runs:
         spec = run.record.spec
-        here = (spec.backbone, spec.protocol, spec.policy, spec.data_seed)
-        if ground.suite in run.suites and here == (ground.backbone, ground.protocol, ground.policy, ground.data_seed):
-            yield run
+        for suite in run.suites:
+            found[suite, spec.backbone, spec.protocol, spec.policy, spec.data_seed, spec.method].append(run)
+    return found
+
+
+def _ground(section: Section, method: str) -> tuple[object, ...]:
+    ground = section.ground
+    return ground.suite, ground.backbone, ground.protocol, ground.policy, ground.data_seed, method

@@ -42,13 +42,17 @@ def drawn(specification: Specification) -> str:
 
 
 def _at(frame: Frame, x: float, y: float) -> tuple[str, str]:
-    return tuple(f"{value:.1f}".removesuffix(".0") for value in frame.pixels(max(x, frame.x_low), y))  # type: ignore[return-value]  # two
+    across, down = frame.pixels(max(x, frame.x_low), y)
+    return _place(across), _place(down)
+
+
+def _place(pixels: float) -> str:
+    return f"{pixels:.1f}".removesuffix(".0")
 
 
 def _text(x: object, y: object, text: str, anchor: str, colour: str, weight: str = "") -> str:
-    return (
-        f'<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="11px"{weight} fill="{colour}">{html.escape(text)}</text>'
-    )
+    look = f'text-anchor="{anchor}" font-size="11px"{weight} fill="{colour}"'
+    return f'<text x="{x}" y="{y}" {look}>{html.escape(text)}</text>'
 
 
 def _axes(axes: Mapping[str, Any], frame: Frame) -> Iterator[str]:  # Any: Vega-Lite's own tree
@@ -148,8 +152,8 @@ def _marks(hollow: bool) -> Callable[[Iterable[Row], Frame], Iterator[str]]:
         for row in rows:
             x, y = _at(frame, row["x"], row["y"])
             fill, stroke = (GROUND, row["colour"]) if hollow else (row["colour"], GROUND)
-            path = SYMBOLS[row["shape"]]
-            yield f'<path transform="translate({x},{y})" d="{path}" fill="{fill}" stroke="{stroke}" stroke-width="1.2"/>'
+            look = f'fill="{fill}" stroke="{stroke}" stroke-width="1.2"'
+            yield f'<path transform="translate({x},{y})" d="{SYMBOLS[row["shape"]]}" {look}/>'
 
     return draw
 

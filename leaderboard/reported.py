@@ -1,7 +1,7 @@
 """Numbers that papers report: which of them may stand beside ours, and why the others may not.
 
-They are shipped as ``data/reported.csv`` (``leaderboard.cleaning`` says how it is made). One is drawn only where ours are
-of the same backbone, task, split and metric, on complete data: all training rows, every test item, nothing carved.
+They are shipped as ``data/reported.csv`` (``leaderboard.cleaning`` says how it is made). One is drawn only where ours
+are of the same backbone, task, split and metric, on complete data: all training rows, every test item, nothing carved.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import groupby
 
 from leaderboard.cells import Section
 from leaderboard.columns import Column, Measure
@@ -10,7 +11,7 @@ from leaderboard.marks import NUM_COLOURS, Drawing, Quoted, Reached
 from leaderboard.panel import panel_of
 from leaderboard.pareto import frontier_band, frontier_chances
 from leaderboard.reported import Number, beside
-from leaderboard.statistics import Entry
+from leaderboard.statistics import Entry, Interval
 from leaderboard.wording import NO_BREAK, Sentence, axis, count, listing, names, number
 
 UNLIKELY = 0.05
@@ -39,13 +40,42 @@ def _frontier(section: Section, column: Column) -> tuple[tuple[Reached, ...], Ma
         cell = row.cells[column.task]
         if cell.comparable and cell.entry is not None and row.size is not None:
             entries[named[row]], sizes[named[row]] = cell.entry, row.size
-    panel = panel_of(entries, column.measure.higher_is_better)
+    sign = 1.0 if column.measure.higher_is_better else -1.0
+    intervals = {named[row]: interval for row in section.rows if (interval := row.cells[column.task].interval)}
+    ends = {name: _ends(intervals[name], sign) for name in entries}
+    kept = in_reach({name: (sizes[name], *ends[name]) for name in entries})
+    panel = panel_of({name: entries[name] for name in kept}, column.measure.higher_is_better)
     if panel is None:
         return (), {}
     scale = column.measure.scale
     steps = frontier_band(panel, sizes)
     band = tuple(Reached(step.size, step.score * scale, step.low * scale, step.high * scale) for step in steps)
-    return band, frontier_chances(panel, sizes)
+    return band, {**dict.fromkeys(entries, 0.0), **frontier_chances(panel, sizes)}
+
+
+def _ends(interval: Interval, sign: float) -> tuple[float, float]:
+    """Return the worst and the best end of an interval, so that more is better."""
+    assert interval.low is not None
+    assert interval.high is not None
+    low, high = sorted((sign * interval.low, sign * interval.high))
+    return low, high
+
+
+def in_reach(ends: Mapping[str, tuple[float, float, float]]) -> list[str]:
+    """Return the entries that may lie on the frontier: no entry as small is better by more than both intervals.
+
+    Joint draws of 500 entries take half a second for each task; of the few in reach, they take none.
+
+    Args:
+        ends: name to trained parameters, and worst and best end of the interval.
+    """
+    kept: list[str] = []
+    bar = float("-inf")
+    for _, group in groupby(sorted(ends, key=lambda name: (ends[name][0], name)), key=lambda name: ends[name][0]):
+        names_here = list(group)
+        bar = max(bar, *(ends[name][1] for name in names_here))
+        kept += [name for name in names_here if ends[name][2] >= bar]
+    return kept
 
 
 def _chance_words(chances: Mapping[str, float]) -> Iterator[Sentence]:
@@ -74,4 +104,3 @@ def _quoted(one: Number, size: float, measure: Measure, numbers: Mapping[str, in
         ("Source", one.source),
     )
     return Quoted(one.label, hue, size, one.value * measure.scale, words)
-
