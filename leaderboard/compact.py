@@ -20,6 +20,8 @@ from leaderboard.wording import number
 EN_DASH = "–"
 LEAST_CHANCE = 0.005
 """A smaller chance of being the best is not worth its bytes."""
+SHORT = {"all items agree, so no spread is seen": "no spread"}
+"""Reasons that are too long for a narrow column."""
 WORDS = {"not_applicable": "n/a", "out_of_memory": "memory", "timed_out": "time"}
 """Statuses that are too long for a narrow column."""
 
@@ -77,7 +79,7 @@ def marks(cell: Cell) -> list[tuple[str, str]]:
         if why == "one seed":
             found.append(("items only", "one seed, so that the interval does not know how seeds differ; not ranked"))
         else:
-            found.append((why, f"{why}: not ranked"))
+            found.append((SHORT.get(why, why), f"{why}: not ranked"))
     if cell.good and cell.bad:
         found += [(WORDS.get(status, status), f"seed {seeds}") for status, seeds in _lost(cell)]
     return found

@@ -32,6 +32,10 @@ class Family(NamedTuple):
         """Whether no entry has another to compete with."""
         return all(one.alone for one in self.slices)
 
+    def place(self, row: Row, task: str) -> Place | None:
+        """Return where a row stands on a task, None where it is not ranked."""
+        return self.places.get((task, row))
+
 
 def families(section: Section, names: Mapping[Row, str]) -> tuple[Family, ...]:
     """Return the families of a section by budget; every row is in one.

@@ -114,7 +114,7 @@ def _score_maker(column: Column, places: Places) -> Maker:
     )  # fmt: skip
 
     def cell(row: Row, family: Family) -> Markup:
-        place = family.places.get((column.task, row))
+        place = family.place(row, column.task)
         return score_cell(row.cells[column.task], measure, place, f"{page}#{places.anchors[row]}", places.said[row])
 
     return Maker(field, cell)

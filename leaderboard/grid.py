@@ -66,20 +66,17 @@ class Grid(NamedTuple):
         return found
 
 
-def grid(sheet: Sheet, root: str) -> Grid:
+def grid(sheet: Sheet, key: Sequence[Series], root: str) -> Grid:
     """Return the table of a section.
 
     Args:
         sheet: what may be compared.
+        key: the series of its charts, in the order of its curves.
         root: the way from the page to the site's folder.
     """
     section = sheet.section
     anchors = {row: sheet.anchor(row) for row in section.rows}
-    series = {
-        row: Series(curve.name, number, (), curve.reference)
-        for number, curve in enumerate(curves(section.rows))
-        for row in curve.rows
-    }
+    series = {row: one for one, curve in zip(key, curves(section.rows), strict=True) for row in curve.rows}
     everywhere = shared(cell for row in section.rows for cell in row.cells.values())
     said = {row: {**shared(row.cells.values()), **everywhere} for row in section.rows}
     makers = tuple(makers_of(section, Places(root, anchors, said)))

@@ -25,6 +25,7 @@ def pages(site: Site) -> Iterator[Page]:
         yield Page(paths.INDEX, render("index.html", paths.INDEX, site=site, section=None, totals=totals(site)))
     for sheet in site.sheets:
         section, path = sheet.section, places[sheet.section]
+        key = site.gallery.key(section)
         text = render(
             "index.html",
             path,
@@ -33,11 +34,11 @@ def pages(site: Site) -> Iterator[Page]:
             totals=totals(site),
             facets=picker(section, places, num_results),
             listed=listed(places),
-            grid=grid(sheet, paths.root(path)),
+            grid=grid(sheet, key, paths.root(path)),
             name=name_of(section),
             figures=site.gallery.figures(section),
             num_open=FIRST_FIGURES,
-            key=site.gallery.key(section),
+            key=key,
             state_marks=state_marks,
         )
         yield Page(path, text)
