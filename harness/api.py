@@ -287,23 +287,27 @@ def load_records(folders: Sequence[str | Path]) -> Loaded:
     return load([Path(folder) for folder in folders])
 
 
-def build_board(folders: Sequence[str | Path], out: str | Path, *, releases: str | Path | None = None) -> BoardSummary:
+def build_board(
+    folders: Sequence[str | Path], out: str | Path, *, releases: str | Path | None = None, published: bool = False
+) -> BoardSummary:
     """Write the board of the records in ``folders``; runs that today's code makes stale are marked.
 
     Args:
         folders: where records lie.
         out: the site's folder.
         releases: the folder of frozen releases, for the archive.
+        published: whether the world will read it: records of a dirty checkout and carved data then do not rank.
 
     Raises:
         MissingPrerequisite: if a folder is not there.
         UnwritableFolder: if nothing can be written to ``out``.
     """
+    from leaderboard.page import Asked
     from leaderboard.page import build_board as build
 
     _make_folder(Path(out))
-    frozen = Path(releases) if releases is not None else None
-    return build([Path(folder) for folder in folders], Path(out), Freshness(), frozen)
+    asked = Asked(Path(releases) if releases is not None else None, published)
+    return build([Path(folder) for folder in folders], Path(out), Freshness(), asked)
 
 
 def release(folders: Sequence[str | Path], to: str | Path, name: str, day: date | None = None) -> Frozen:

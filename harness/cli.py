@@ -108,11 +108,14 @@ def board(
         Optional[Path],  # noqa: UP045
         typer.Option("--releases", help="Folder of frozen releases, for the archive."),
     ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="For the world: a dirty checkout and carved data do not rank.")
+    ] = False,
 ) -> None:
     """Build the leaderboard from records and print where its page is."""
     from harness.api import build_board
 
-    built = build_board(folders, out, releases=releases)
+    built = build_board(folders, out, releases=releases, published=published)
     typer.echo(f"{built.num_records} records")
     typer.echo(f"the page is {built.page.resolve()}")
     name_unreadable(built.unreadable)

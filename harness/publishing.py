@@ -103,8 +103,9 @@ def files_of(site: Path) -> Files:
     from leaderboard.state import read
 
     state = read(site)
-    if state is None:
-        raise UserError(f"{site} is not a site; build one with: paretune board DIR... --out {site} --published")
+    if state is None or not state.published:
+        what = "is not a site" if state is None else "ranks what a published board leaves out"
+        raise UserError(f"{site} {what}; build it with: paretune board DIR... --out {site} --published")
     paths: dict[str, Path] = {}
     for name in state.written:
         path = site / name

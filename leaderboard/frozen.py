@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from leaderboard.cells import Cell, Row, Section
+from leaderboard.cells import Cell, Row
 from leaderboard.columns import Column
 from leaderboard.exports.cells import asked
-from leaderboard.letters import letters_of
+from leaderboard.sheet import Sheet
 from leaderboard.site import Site
-from leaderboard.wording import names
 
 CellKey = tuple[str, str, str]
 """Section, row and task, as JSON texts and a name."""
@@ -51,24 +50,24 @@ _CELLS = TypeAdapter(tuple[FrozenCell, ...])
 
 def frozen_cells(site: Site) -> Iterator[tuple[FrozenCell, Cell]]:
     """Yield every cell of a site that has runs, with the cell itself."""
-    for section in site.sections:
-        letters, named = letters_of(section), names(section.rows)
-        for row in section.rows:
-            for column in section.columns:
-                cell = row.cells[column.task]
-                if cell.runs:
-                    yield _frozen(section, row, named[row], column, letters.get((row, column.task), "")), cell
+    for sheet in site.sheets:
+        for family in sheet.families:
+            for row in family.rows:
+                for column in sheet.section.columns:
+                    if row.cells[column.task].runs:
+                        place = family.place(row, column.task)
+                        letters = "".join(place.letters) if place else ""
+                        yield _frozen(sheet, row, column, letters), row.cells[column.task]
 
 
-def _frozen(section: Section, row: Row, name: str, column: Column, letters: str) -> FrozenCell:
+def _frozen(sheet: Sheet, row: Row, column: Column, letters: str) -> FrozenCell:
     cell = row.cells[column.task]
     interval = cell.interval
-    spec = cell.runs[0].record.spec
     settings = [list(pair) for pair in row.settings]
     return FrozenCell(
-        ground=json.dumps(section.ground),
-        row=json.dumps({**asked(spec), "settings": settings}, sort_keys=True),
-        name=name,
+        ground=json.dumps(sheet.ground),
+        row=json.dumps({**asked(cell.runs[0].record.spec), "settings": settings}, sort_keys=True),
+        name=sheet.names[row],
         task=column.task,
         metric=column.measure.name,
         unit=column.measure.unit,

@@ -11,7 +11,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ class Run:
     run_id: str
     attempts: tuple[Attempt, ...]
 
-    @property
+    @cached_property
     def result(self) -> Attempt:
         """The newest ok attempt, else the newest."""
         good = [attempt for attempt in self.attempts if attempt.record.status == "ok"]

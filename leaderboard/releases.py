@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from harness.errors import NoData, UserError
 from harness.record import ITEMS_FILE, RECORD_FILE
+from leaderboard.cells import PUBLISHED
 from leaderboard.frozen import FrozenCell, read_cells, write_cells
 from leaderboard.load import Run, load_records
 from leaderboard.page import pages_of
@@ -149,7 +150,7 @@ def _fill(folder: Path, runs: Sequence[Run], judge: Judge) -> None:
                 if (attempt.folder / file).is_file():
                     shutil.copyfile(attempt.folder / file, own / file)
     frozen = load_records([folder / RECORDS])
-    site = Site.of(frozen, judge.stale(run.record for run in frozen.runs))
+    site = Site.of(frozen, judge.stale(run.record for run in frozen.runs), PUBLISHED)
     write(pages_of(site), folder / SITE)
     (folder / CELLS).write_text(write_cells(site), encoding="utf-8")
 

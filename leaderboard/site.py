@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from harness.record import Record
 from leaderboard import exports, pages
-from leaderboard.cells import Section, Table, tabulate
+from leaderboard.cells import NORMAL, Mode, Section, Table, tabulate
+from leaderboard.gallery import Gallery
 from leaderboard.load import Loaded, Run
+from leaderboard.sheet import Sheet
 
 if TYPE_CHECKING:
     from leaderboard.releases import Archive, Release
@@ -72,15 +74,18 @@ class Site:
     table: Table
     stale: Mapping[str, str]
     """Run id to the reason why it is not what today's code and cards would give."""
+    mode: Mode = NORMAL
     releases: tuple[Release, ...] = ()
     """Newest first."""
     problems: tuple[str, ...] = ()
     """One message for each release that cannot be used."""
 
     @classmethod
-    def of(cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING, archive: Archive | None = None) -> Site:
+    def of(
+        cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING, mode: Mode = NORMAL, archive: Archive | None = None
+    ) -> Site:
         """Return the site of some records."""
-        return cls(loaded, tabulate(loaded.runs, stale), stale, *(archive or ()))
+        return cls(loaded, tabulate(loaded.runs, stale, mode), stale, mode, *(archive or ()))
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -93,6 +98,11 @@ class Site:
         return self.table.sections
 
     @cached_property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """The same sections, with what the pages below the index compute of them."""
+        return tuple(map(Sheet, self.sections))
+
+    @cached_property
     def tasks(self) -> tuple[str, ...]:
         """Every task that was trained on or scored, by name."""
         return tuple(sorted({task for run in self.runs for task in (run.record.spec.train, *run.record.spec.score)}))
@@ -101,6 +111,11 @@ class Site:
     def methods(self) -> tuple[str, ...]:
         """Every method that was run, by name."""
         return tuple(sorted({run.record.spec.method for run in self.runs}))
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """Every figure."""
+        return Gallery(self)
 
     @cached_property
     def unreadable(self) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ class State(NamedTuple):
     written: tuple[str, ...]
     num_records: int
     unreadable: tuple[str, ...]
+    published: bool = False
+    """Whether it ranks as a published board does."""
 
 
 def read(out: Path) -> State | None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from leaderboard.cells import Cell, Row, Section
+from leaderboard.cells import Cell, Row, Section, obstacle
 from leaderboard.columns import Column, Measure
 from leaderboard.compare import standing
 from leaderboard.pareto import frontier
@@ -42,6 +42,14 @@ def counts(values: Sequence[int]) -> str:
     if not values:
         return "—"
     return count(values[0]) if len(values) == 1 else f"{count(values[0])} to {count(values[-1])}"
+
+
+def share(value: float) -> str:
+    """Return a share as a percentage with two significant digits, or as many as a whole number needs."""
+    percent = 100 * value
+    if percent >= 10 or percent == 0:
+        return f"{percent:.0f}{NO_BREAK}%"
+    return f"{float(f'{percent:.2g}'):.10f}".rstrip("0").rstrip(".") + f"{NO_BREAK}%"
 
 
 def axis(measure: Measure) -> str:
@@ -103,20 +111,13 @@ def _coverage(cells: Mapping[str, Cell]) -> Iterator[Sentence]:
     if len(shown) < len(cells):
         lacking = [name for name in cells if name not in shown]
         yield Sentence("No number", f"{listing(lacking)}.")
-    single = [name for name, interval in shown.items() if interval.num_seeds == 1]
-    if single:
-        yield Sentence("One seed, not compared", f"{listing(single)}.")
-    tainted = [name for name, interval in shown.items() if interval.num_seeds > 1 and not cells[name].comparable]
-    if tainted:
-        yield Sentence("Not compared", f"{listing([f'{name} ({_obstacle(cells[name])})' for name in tainted])}.")
-
-
-def _obstacle(cell: Cell) -> str:
-    if not cell.whole:
-        return of_seeds(cell)
-    if cell.interval is not None and cell.interval.low is None:
-        return cell.interval.basis
-    return cell.marks[0].split(":")[0] if cell.marks else "no items"
+    by_reason: dict[str, list[str]] = {}
+    for name in shown:
+        if why := obstacle(cells[name]):
+            by_reason.setdefault(why, []).append(name)
+    for why, tainted in sorted(by_reason.items()):
+        those = "every entry" if len(tainted) == len(shown) > 2 else listing(tainted)
+        yield Sentence(f"Not compared, {why}", f"{those}.")
 
 
 def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentence]:

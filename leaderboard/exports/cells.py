@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 
 from harness.spec import Spec
 from leaderboard.averages import average, averages_of
-from leaderboard.cells import Cell, Row, Section
+from leaderboard.cells import Cell, Row, Section, obstacle
 from leaderboard.columns import Column
 from leaderboard.exports.links import downloads_of, downloads_of_method, downloads_of_task
+from leaderboard.sheet import Sheet
 from leaderboard.site import Page, Site
 from leaderboard.spreadsheet import table
 from leaderboard.statistics import Interval
@@ -18,7 +19,7 @@ from leaderboard.statistics import Interval
 FIELDS = (
     "suite", "backbone", "protocol", "policy", "sizes", "data_seed", "method", "values", "budget", "targets",
     "settings", "trained", "task", "metric", "mean", "low", "high", "interval", "seeds", "seeds_asked", "items",
-    "compared", "marks",
+    "compared", "obstacle", "letters", "marks",
 )  # fmt: skip
 
 Line = dict[str, object]
@@ -35,13 +36,15 @@ def asked(spec: Spec) -> dict[str, str]:
     }
 
 
-def lines(section: Section) -> Iterator[Line]:
+def lines(sheet: Sheet) -> Iterator[Line]:
     """Yield one line per cell and average of a section, scores unscaled."""
-    means = averages_of(section)
+    section, means = sheet.section, averages_of(sheet.section)
+    family_of = {row: family for family in sheet.families for row in family.rows}
     for row in section.rows:
         shared = {**section.ground._asdict(), **_of_row(row)}
         for column in section.columns:
-            yield {**shared, **_of_cell(row.cells[column.task], column)}
+            place = family_of[row].place(row, column.task)
+            yield {**shared, **_of_cell(row.cells[column.task], column, "".join(place.letters) if place else "")}
         for mean in means:
             found = average(row.cells, mean)
             numbers = _numbers(found) if found else {}
@@ -54,7 +57,7 @@ def _of_row(row: Row) -> Line:
     return {**asked(spec), **values}
 
 
-def _of_cell(cell: Cell, column: Column) -> Line:
+def _of_cell(cell: Cell, column: Column, letters: str) -> Line:
     return {
         "task": column.task,
         "metric": column.measure.name,
@@ -62,6 +65,8 @@ def _of_cell(cell: Cell, column: Column) -> Line:
         "seeds": [run.record.spec.seed for run in cell.good],
         "seeds_asked": list(cell.seeds),
         "compared": cell.comparable,
+        "obstacle": obstacle(cell) or None,
+        "letters": letters or None,
         "marks": list(cell.marks),
     }
 
@@ -103,8 +108,8 @@ def pages(site: Site) -> Iterator[Page]:
     every: list[Line] = []
     by_task: dict[str, list[Line]] = defaultdict(list)
     by_method: dict[str, list[Line]] = defaultdict(list)
-    for section in site.sections:
-        found = list(lines(section))
+    for sheet in site.sheets:
+        section, found = sheet.section, list(lines(sheet))
         every += found
         for line in found:
             by_task[str(line["task"])].append(line)

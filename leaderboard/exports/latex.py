@@ -14,6 +14,7 @@ from leaderboard.averages import Average, average, averages_of
 from leaderboard.cells import Cell, Row, Section
 from leaderboard.columns import Column, Measure
 from leaderboard.exports.links import downloads_of
+from leaderboard.sheet import Sheet
 from leaderboard.site import Page, Site
 from leaderboard.statistics import Interval
 from leaderboard.tex import comment, escape
@@ -33,19 +34,23 @@ class _Part(NamedTuple):
     texts: dict[Row, str]
 
 
-def latex(section: Section) -> str:
+def latex(sheet: Sheet) -> str:
     """Return a section as tables of a few tasks each."""
-    ground = section.ground
+    ground = sheet.ground
     head = comment(f"Paretune board: {ground.suite or 'no suite'} on {ground.backbone}")
-    head += comment("Needs booktabs; the means are in the file of cells with all their digits.")
-    parts = [_of_task(section, column) for column in section.columns]
-    parts += [_of_average(section, mean) for mean in averages_of(section)]
+    head += comment("Needs booktabs; cells.csv has the numbers with all their digits.")
+    parts = [_of_task(sheet, column) for column in sheet.section.columns]
+    parts += [_of_average(sheet.section, mean) for mean in averages_of(sheet.section)]
     groups = [parts[start : start + COLUMNS] for start in range(0, len(parts), COLUMNS)]
-    return head + "\n".join(_table(section, group) for group in groups)
+    return head + "\n".join(_table(sheet, group) for group in groups)
 
 
-def _of_task(section: Section, column: Column) -> _Part:
-    texts = {row: _cell(row.cells[column.task], column) for row in section.rows}
+def _of_task(sheet: Sheet, column: Column) -> _Part:
+    texts: dict[Row, str] = {}
+    for family in sheet.families:
+        for row in family.rows:
+            place = family.place(row, column.task)
+            texts[row] = _cell(row.cells[column.task], column, "".join(place.letters) if place else "")
     return _Part(column.task, wording.axis(column.measure), texts)
 
 
@@ -55,10 +60,11 @@ def _of_average(section: Section, mean: Average) -> _Part:
     return _Part(f"{mean.name} average", f"of {len(mean.weights)} tasks", texts)
 
 
-def _cell(cell: Cell, column: Column) -> str:
+def _cell(cell: Cell, column: Column, letters: str) -> str:
     if cell.interval is None:
         return escape(", ".join(sorted({run.record.status.replace("_", " ") for run in cell.bad}))) or "---"
-    return _number(cell.interval, column.measure) + ("" if cell.comparable else ASIDE)
+    mark = rf"\textsuperscript{{{letters}}}" if letters else "" if cell.comparable else ASIDE
+    return _number(cell.interval, column.measure) + mark
 
 
 def _number(interval: Interval, measure: Measure) -> str:
@@ -67,20 +73,19 @@ def _number(interval: Interval, measure: Measure) -> str:
     return escape(wording.number(interval.estimate, measure)) + (rf" {{\scriptsize {plain}}}" if plain else "")
 
 
-def _table(section: Section, parts: Sequence[_Part]) -> str:
+def _table(sheet: Sheet, parts: Sequence[_Part]) -> str:
     titles = " & ".join(["Method", "Trained", *(escape(part.title) for part in parts)])
     units = " & ".join(["", "parameters", *(rf"{{\footnotesize {escape(part.unit)}}}" for part in parts)])
     lines = [
         r"\begin{table}",
         r"\centering",
         r"\small",
-        rf"\caption{{{_caption(section, parts)}}}",
+        rf"\caption{{{_caption(sheet.section, parts)}}}",
         rf"\begin{{tabular}}{{lr{'l' * len(parts)}}}",
         r"\toprule",
         rf"{titles} \\",
         rf"{units} \\",
-        r"\midrule",
-        *_rows(section, parts),
+        *_rows(sheet, parts),
         r"\bottomrule",
         r"\end{tabular}",
         r"\end{table}",
@@ -88,23 +93,27 @@ def _table(section: Section, parts: Sequence[_Part]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(section: Section, parts: Sequence[_Part]) -> Iterator[str]:
-    for row, name in wording.names(section.rows).items():
-        size = escape(wording.counts(row.trained))
-        yield " & ".join([escape(name), size, *(part.texts[row] for part in parts)]) + r" \\"
+def _rows(sheet: Sheet, parts: Sequence[_Part]) -> Iterator[str]:
+    """Yield the lines of all entries, with a rule before each family."""
+    for family in sheet.families:
+        yield r"\midrule"
+        for row in family.rows:
+            size = escape(wording.counts(row.trained))
+            yield " & ".join([escape(sheet.names[row]), size, *(part.texts[row] for part in parts)]) + r" \\"
 
 
 def _caption(section: Section, parts: Sequence[_Part]) -> str:
     ground = section.ground
     facts = [ground.suite or "no suite", ground.backbone, ground.protocol, ground.policy.replace("_", " ")]
     facts += [f"rows at most: {ground.sizes}"] if ground.sizes else []
-    text = f"{escape('; '.join(facts))}. Mean over seeds with its 95\\,\\% interval."
-    if any(ASIDE in one for part in parts for one in part.texts.values()):
-        text += rf" {ASIDE} Not compared with others; the column marks of cells.csv says why."
+    text = escape("; ".join(facts)) + r". Mean over seeds with its 95\,\% interval."
+    text += " Entries between two rules that share a letter are not told apart."
+    if any(one.endswith(ASIDE) for part in parts for one in part.texts.values()):
+        text += rf" {ASIDE} Not compared with others; the column obstacle of cells.csv says why."
     return text
 
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield the tables of each section."""
-    for section in site.sections:
-        yield Page(dict(downloads_of(section))["LaTeX"], latex(section))
+    for sheet in site.sheets:
+        yield Page(dict(downloads_of(sheet.section))["LaTeX"], latex(sheet))

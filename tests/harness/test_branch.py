@@ -10,7 +10,7 @@ import pytest
 from harness.branch import BRANCH, NO_JEKYLL
 from harness.errors import UserError
 from harness.publishing import LISTING, publish
-from leaderboard.page import build_board
+from leaderboard.page import Asked, build_board
 from tests.leaderboard.making import Made, answers
 
 
@@ -47,7 +47,7 @@ def site(tmp_path: Path) -> Path:
     """Return a built site."""
     for seed in range(2):
         Made(seed=seed, items={"glue/sst2": answers(20, 3 + seed, seed)}).write(tmp_path / "records")
-    build_board([tmp_path / "records"], tmp_path / "site")
+    build_board([tmp_path / "records"], tmp_path / "site", asked=Asked(published=True))
     return tmp_path / "site"
 
 
@@ -76,7 +76,7 @@ def test_publishing_again_adds_a_commit_only_if_something_changed(repository: Pa
     assert "is as it was" in publish(site, BRANCH)
     assert git(repository, "rev-parse", BRANCH) == first
     Made(seed=2, items={"glue/sst2": answers(20, 3)}).write(site.parent / "records")
-    build_board([site.parent / "records"], site)
+    build_board([site.parent / "records"], site, asked=Asked(published=True))
     publish(site, BRANCH)
     assert git(repository, "rev-parse", f"{BRANCH}^") == first
 
@@ -90,7 +90,7 @@ def test_it_goes_on_from_the_remote_and_keeps_its_domain(repository: Path, site:
     git(other, "commit", "--quiet", "-m", "domain")
     git(other, "push", "--quiet", "origin", BRANCH)
     Made(seed=2, items={"glue/sst2": answers(20, 3)}).write(site.parent / "records")
-    build_board([site.parent / "records"], site)
+    build_board([site.parent / "records"], site, asked=Asked(published=True))
     publish(site, BRANCH)
     assert git(repository, "rev-parse", f"{BRANCH}^") == git(other, "rev-parse", "HEAD")
     assert git(repository, "show", f"{BRANCH}:CNAME") == "board.example.org"

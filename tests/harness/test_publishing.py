@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from harness.cli import app
 from harness.errors import UserError
 from harness.publishing import LISTING, files_of, foreign, publish
-from leaderboard.page import build_board
+from leaderboard.page import Asked, build_board
 from leaderboard.state import STATE
 from tests.leaderboard.making import Made, answers
 
@@ -28,7 +28,7 @@ def make_records(folder: Path) -> Path:
 @pytest.fixture
 def site(tmp_path: Path) -> Path:
     """Return a built site, with a file beside its pages that no board wrote."""
-    build_board([make_records(tmp_path)], tmp_path / "site")
+    build_board([make_records(tmp_path)], tmp_path / "site", asked=Asked(published=True))
     (tmp_path / "site" / "notes.txt").write_text("token")
     return tmp_path / "site"
 
@@ -56,7 +56,7 @@ def test_publishing_again_replaces_the_old_board_whole_and_keeps_the_domain(site
     removed = next(iter((tmp_path / "records").iterdir()))
     for file in removed.rglob("*.*"):
         file.unlink()
-    build_board([tmp_path / "records"], site)
+    build_board([tmp_path / "records"], site, asked=Asked(published=True))
     assert (public / "runs" / f"{removed.name}.html").exists()
     publish(site, str(public))
     assert not (public / "runs" / f"{removed.name}.html").exists()
@@ -125,7 +125,7 @@ def test_an_unknown_target_is_refused(site: Path, to: str) -> None:
 
 
 def test_a_folder_that_is_no_site_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="is not a site; build one with: paretune board"):
+    with pytest.raises(UserError, match="is not a site; build it with: paretune board"):
         publish(tmp_path, str(tmp_path / "public"))
 
 
@@ -175,3 +175,12 @@ def test_an_unreadable_record_is_named_and_the_release_made_of_the_rest(tmp_path
     assert done.exit_code == 1
     assert "unreadable: records/" in done.output
     assert "2 records" in done.output
+
+
+def test_a_board_that_ranks_what_the_world_should_not_see_is_not_published(tmp_path: Path) -> None:
+    records = make_records(tmp_path)
+    assert run("board", records, "--out", tmp_path / "site").exit_code == 0
+    with pytest.raises(UserError, match=r"ranks what a published board leaves out; build it with: .* --published"):
+        publish(tmp_path / "site", str(tmp_path / "public"))
+    assert run("board", records, "--out", tmp_path / "site", "--published").exit_code == 0
+    assert publish(tmp_path / "site", str(tmp_path / "public"))

@@ -19,7 +19,7 @@ from harness.errors import MissingPrerequisite, UserError
 from harness.publishing import LISTING, files_of, publish
 from harness.registry import ROOT
 from harness.space import stage, to_space
-from leaderboard.page import build_board
+from leaderboard.page import Asked, build_board
 from tests.leaderboard.making import Made, answers
 
 TOKEN = "hf_" + "x" * 34
@@ -121,7 +121,7 @@ def site(tmp_path: Path) -> Path:
     """Return a built site."""
     for seed in range(2):
         Made(seed=seed, items={"glue/sst2": answers(20, 3 + seed, seed)}).write(tmp_path / "records")
-    build_board([tmp_path / "records"], tmp_path / "site")
+    build_board([tmp_path / "records"], tmp_path / "site", asked=Asked(published=True))
     return tmp_path / "site"
 
 
@@ -155,7 +155,7 @@ def test_a_space_is_made_filled_and_cleared_of_what_is_gone(site: Path, hub: Hub
     assert TOKEN not in done.stdout + done.stderr
     gone = next(iter((tmp_path / "records").iterdir()))
     (gone / "001" / "record.json").unlink()
-    build_board([tmp_path / "records"], site)
+    build_board([tmp_path / "records"], site, asked=Asked(published=True))
     done = command(site, hub, tmp_path / "home2")
     assert done.returncode == 0, done.stderr
     assert f"runs/{gone.name}.html" in written

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from leaderboard.page import build_board
-from tests.leaderboard.making import Made
-from tests.leaderboard.small_board import write_small_board
+from tests.leaderboard.browsing import Browser, Watched, build_rich_board, chromium, kinds
 
 pytestmark = pytest.mark.browser
 METHODS_STAY = """() => {
@@ -23,29 +21,55 @@ METHODS_STAY = """() => {
 """Whether the names of the rows are seen wherever the table is scrolled to."""
 
 
-@pytest.mark.parametrize("width", [1280, 400])
-def test_pages_fit_follow_the_scheme_and_fetch_nothing(tmp_path: Path, width: int) -> None:
-    from playwright.sync_api import sync_playwright
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_rich_board(tmp_path_factory.mktemp("board"))
 
-    write_small_board(tmp_path / "records")
-    build_board([tmp_path / "records"], tmp_path / "site")
-    failed = Made("full").run_id
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    grounds: dict[str, str] = {}
-    requests: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for scheme in ("light", "dark"):
-            page = browser.new_page(color_scheme=scheme, viewport={"width": width, "height": 900})
-            page.on("request", lambda request: requests.append(request.url))
-            for name in ("index.html", f"runs/{failed}.html"):
-                page.goto((tmp_path / "site" / name).as_uri())
-                assert page.evaluate("document.documentElement.scrollWidth") <= width
-                assert page.evaluate("document.fonts.status") == "loaded"
-            page.goto((tmp_path / "site" / "index.html").as_uri())
-            assert page.evaluate(METHODS_STAY)
-            grounds[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        browser.close()
-    assert len(requests) >= 8
-    assert all(url.startswith(("file:", "data:")) for url in requests)
-    assert grounds == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 800, 1280, 2560])
+def test_every_kind_of_page_fits_and_fetches_nothing(site: Path, browser: Browser, width: int, scheme: str) -> None:
+    watched = Watched(browser, width, scheme)
+    pages = kinds(site)
+    assert len(pages) >= 4
+    for path in pages:
+        page = watched.open(path)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path.name
+        assert page.evaluate("document.fonts.status") == "loaded"
+    assert len(watched.requests) >= 2 * len(pages)
+    assert [url for url in watched.requests if not url.startswith(("file:", "data:"))] == []
+    assert watched.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_follow_the_scheme_and_row_names_stay(site: Path, browser: Browser, scheme: str) -> None:
+    page = Watched(browser, 400, scheme).open(site / "index.html")
+    assert page.evaluate(METHODS_STAY)
+    ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}[scheme]
+
+
+def test_without_scripts_every_page_says_the_same(site: Path, browser: Browser) -> None:
+    for path in kinds(site):
+        page = Watched(browser, scripts=False).open(path)
+        assert page.locator("main").inner_text().strip(), path.name
+        assert page.locator("h1").count() == 1, path.name
+        assert "oading" not in page.locator("main").inner_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_keeps_a_reader_out(site: Path, browser: Browser, scheme: str) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    found = {}
+    for path in kinds(site):
+        page = Watched(browser, scheme=scheme).open(path)
+        violations = Axe().run(page).response["violations"]
+        found |= {(path.name, one["id"]): [node["html"][:150] for node in one["nodes"][:3]] for one in violations}
+    assert found == {}

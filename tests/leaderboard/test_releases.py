@@ -13,7 +13,7 @@ import pytest
 
 from harness.errors import NoData, UserError
 from leaderboard.load import load_records
-from leaderboard.page import build_board
+from leaderboard.page import Asked, build_board
 from leaderboard.releases import CELLS, MANIFEST, RECORDS, SITE, Release, freeze, read_archive
 from tests.leaderboard.making import Judged, Made, answers
 from tests.leaderboard.small_board import words, write_small_board
@@ -45,7 +45,7 @@ def test_a_release_holds_records_items_and_the_board_and_the_digest_of_each(froz
     kept = load_records([place / RECORDS])
     ours = load_records([tmp_path / "records"])
     assert [run.record for run in kept.runs] == [run.record for run in ours.runs]
-    build_board([tmp_path / "records"], tmp_path / "site")
+    build_board([tmp_path / "records"], tmp_path / "site", asked=Asked(published=True))
     assert (place / SITE / "index.html").read_bytes() == (tmp_path / "site" / "index.html").read_bytes()
     assert [path.name for path in frozen.iterdir()] == ["2025.01"]
 
@@ -131,7 +131,7 @@ def test_an_altered_release_is_found_out_named_and_not_used(
     assert release.cells == ()
     (problem,) = archive.problems
     assert problem.startswith(f"release 2025.01 was altered: {release.altered[0]}")
-    summary = build_board([tmp_path / "records"], tmp_path / "site", releases=frozen)
+    summary = build_board([tmp_path / "records"], tmp_path / "site", asked=Asked(frozen))
     assert problem in summary.unreadable
     assert not (tmp_path / "site" / "releases").exists()
     page = words(tmp_path / "site" / "archive.html")
@@ -139,9 +139,9 @@ def test_an_altered_release_is_found_out_named_and_not_used(
 
 
 def test_an_alteration_is_found_in_a_board_that_was_built_before(frozen: Path, tmp_path: Path) -> None:
-    assert build_board([tmp_path / "records"], tmp_path / "site", releases=frozen).unreadable == []
+    assert build_board([tmp_path / "records"], tmp_path / "site", asked=Asked(frozen)).unreadable == []
     add(frozen / "2025.01")
-    (problem,) = build_board([tmp_path / "records"], tmp_path / "site", releases=frozen).unreadable
+    (problem,) = build_board([tmp_path / "records"], tmp_path / "site", asked=Asked(frozen)).unreadable
     assert "site/more.html" in problem
 
 

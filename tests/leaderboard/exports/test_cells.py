@@ -12,6 +12,7 @@ from leaderboard.exports.cells import FIELDS, cells_csv, cells_json, lines
 from leaderboard.exports.links import downloads_of, downloads_of_method, downloads_of_task
 from leaderboard.load import load_records
 from leaderboard.page import build_board
+from leaderboard.sheet import Sheet
 from leaderboard.site import Site
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import write_small_board
@@ -23,7 +24,7 @@ def test_cells_csv_has_a_line_per_cell_with_its_interval_seeds_and_marks(tmp_pat
         made.write(tmp_path)
     Made("full", status="failed", error=Failure(kind="E", message="m")).write(tmp_path)
     table = tabulate(load_records([tmp_path]).runs, {made.run_id: "moved on"})
-    found = list(csv.DictReader(cells_csv(lines(table.sections[0])).splitlines()))
+    found = list(csv.DictReader(cells_csv(lines(Sheet(table.sections[0]))).splitlines()))
     assert tuple(found[0]) == FIELDS
     good, bad = found
     interval = table.sections[0].rows[0].cells["glue/sst2"].interval
@@ -42,7 +43,7 @@ def test_json_of_a_section_has_types_and_null_for_what_is_unknown(tmp_path: Path
         Made(values={"rank": 8}, seed=seed, items={"glue/sst2": answers(50, 10, seed)}).write(tmp_path)
     Made("full", status="failed", error=Failure(kind="E", message="m")).write(tmp_path)
     (section,) = tabulate(load_records([tmp_path]).runs, {}).sections
-    content = json.loads(cells_json(section, lines(section)))
+    content = json.loads(cells_json(section, lines(Sheet(section))))
     good, bad = content["cells"]
     assert (good["values"], good["seeds"], good["trained"], good["compared"]) == ({"rank": 8}, [0, 1], [22000], True)
     assert good["mean"] == 0.8

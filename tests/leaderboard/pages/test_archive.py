@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from leaderboard.page import build_board
+from leaderboard.page import Asked, build_board
 from leaderboard.pages import archive
 from leaderboard.releases import freeze
 from tests.leaderboard.making import Made, answers
@@ -22,7 +22,7 @@ def write(folder: Path, method: str, wrong: int, attempt: int = 1) -> None:
 
 
 def build(tmp_path: Path) -> Path:
-    build_board([tmp_path / "records"], tmp_path / "site", releases=tmp_path / "releases")
+    build_board([tmp_path / "records"], tmp_path / "site", asked=Asked(tmp_path / "releases"))
     return tmp_path / "site"
 
 
