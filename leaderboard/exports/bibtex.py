@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from leaderboard.exports.links import REFERENCES, downloads_of, downloads_of_method
+from leaderboard.downloads import REFERENCES, downloads_of, downloads_of_method
 from leaderboard.load import Run
 from leaderboard.site import Page, Site
 from leaderboard.tex import comment, escape, plain

@@ -10,7 +10,7 @@ from harness.spec import Spec
 from leaderboard.averages import average, averages_of
 from leaderboard.cells import Cell, Row, Section, obstacle
 from leaderboard.columns import Column
-from leaderboard.exports.links import downloads_of, downloads_of_method, downloads_of_task
+from leaderboard.downloads import downloads_of, downloads_of_method, downloads_of_task
 from leaderboard.sheet import Sheet
 from leaderboard.site import Page, Site
 from leaderboard.spreadsheet import table

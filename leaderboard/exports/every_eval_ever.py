@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from leaderboard import paths, wording
 from leaderboard.cells import Cell, Row, Section
 from leaderboard.columns import Column
+from leaderboard.downloads import downloads_of
 from leaderboard.exports.cells import asked
-from leaderboard.exports.links import downloads_of
 from leaderboard.load import Run
 from leaderboard.site import Page, Site
 from leaderboard.statistics import LEVEL, Interval

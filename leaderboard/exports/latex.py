@@ -13,7 +13,7 @@ from leaderboard import wording
 from leaderboard.averages import Average, average, averages_of
 from leaderboard.cells import Cell, Row, Section
 from leaderboard.columns import Column, Measure
-from leaderboard.exports.links import downloads_of
+from leaderboard.downloads import downloads_of
 from leaderboard.sheet import Sheet
 from leaderboard.site import Page, Site
 from leaderboard.statistics import Interval

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from harness.record import Record
+from leaderboard.downloads import PARQUET
 from leaderboard.exports.cells import asked
-from leaderboard.exports.links import PARQUET
 from leaderboard.exports.records import attempts
 from leaderboard.load import Run
 from leaderboard.site import Page, Site

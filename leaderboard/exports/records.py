@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from leaderboard.downloads import in_json
 from leaderboard.exports.cells import asked
-from leaderboard.exports.links import in_json
 from leaderboard.load import Run
 from leaderboard.site import Page, Site
 from leaderboard.spreadsheet import table

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from leaderboard.exports.links import downloads_of_run
+from leaderboard.downloads import downloads_of_run
 from leaderboard.exports.records import records_json
 from leaderboard.load import Run
 from leaderboard.site import Page, Site

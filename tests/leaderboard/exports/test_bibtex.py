@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import registry
+from leaderboard.downloads import REFERENCES
 from leaderboard.exports.bibtex import bibtex, reference
-from leaderboard.exports.links import REFERENCES
 from leaderboard.page import build_board
 from tests.leaderboard.making import Made, answers, card
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from harness.record import Failure
 from leaderboard.cells import tabulate
+from leaderboard.downloads import downloads_of, downloads_of_method, downloads_of_task
 from leaderboard.exports.cells import FIELDS, cells_csv, cells_json, lines
-from leaderboard.exports.links import downloads_of, downloads_of_method, downloads_of_task
 from leaderboard.load import load_records
 from leaderboard.page import build_board
 from leaderboard.sheet import Sheet

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from harness.record import Failure
+from leaderboard.downloads import PARQUET
 from leaderboard.exports import parquet as module
-from leaderboard.exports.links import PARQUET
 from leaderboard.exports.parquet import SCHEMA, parquet
 from leaderboard.load import load_records
 from leaderboard.page import build_board

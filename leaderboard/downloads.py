@@ -1,14 +1,15 @@
-"""Where the downloads of each view lie, and the page that lists and explains them all."""
+"""Where the downloads of each view lie; ``leaderboard/exports`` makes them, and templates know this as ``files``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from leaderboard import paths
-from leaderboard.cells import Section
-from leaderboard.rendering import render
-from leaderboard.site import Page, Site
+
+if TYPE_CHECKING:
+    from leaderboard.cells import Section
+    from leaderboard.site import Site
 
 Link = tuple[str, str]
 """What a download is called, and its path from the site's folder."""
@@ -68,10 +69,3 @@ def downloads_of_method(method: str) -> list[Link]:
 def downloads_of_run(run_id: str) -> list[Link]:
     """Return the downloads of a run's page."""
     return [("JSON", f"downloads/runs/{run_id}.json")]
-
-
-def pages(site: Site) -> Iterator[Page]:
-    """Yield the page that lists the downloads."""
-    sections = [(section, downloads_of(section)) for section in site.sections]
-    values = {"site": site, "whole": downloads_of_all(site), "sections": sections, "most": MOST_IN_JSON}
-    yield Page(INDEX, render("downloads.html", INDEX, in_json=in_json(site), **values))
