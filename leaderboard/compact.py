@@ -35,7 +35,8 @@ def score_cell(
         cell: what is shown.
         measure: how numbers read.
         place: where it stands at its budget, if it is ranked.
-        link: leads to its row on the task's page; holds no character that would need quotes.
+        link: leads to its row on the task's page, and holds no character that would need quotes; empty in a table of
+            thousands of cells, where the script adds the links of a row when a reader comes near it.
         said: marks that the row or the page has said already.
     """
     if not cell.runs:
@@ -63,12 +64,13 @@ def _look(cell: Cell, place: Place | None, grey: bool) -> str:
 
 
 def _number(cell: Cell, measure: Measure, link: str) -> str:
+    to = f" href={link}" if link else ""
     if cell.interval is not None:
-        return f"<a href={link}>{number(cell.interval.estimate, measure)}</a>"
+        return f"<a{to}>{number(cell.interval.estimate, measure)}</a>"
     if cell.good:
-        return f"<a href={link} class=n>undefined</a>"
+        return f"<a{to} class=n>undefined</a>"
     statuses = sorted({run.record.status for run in cell.bad})
-    return f"<a href={link} class=n>{', '.join(WORDS.get(status, status) for status in statuses)}</a>"
+    return f"<a{to} class=n>{', '.join(WORDS.get(status, status) for status in statuses)}</a>"
 
 
 def marks(cell: Cell) -> list[tuple[str, str]]:

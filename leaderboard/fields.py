@@ -36,7 +36,8 @@ class Field(NamedTuple):
     lower_first: bool = False
     """Whether the smallest value is the one to look for."""
     marks: tuple[str, ...] = ()
-    task: bool = False
+    page: str = ""
+    """Of a task, from the site's folder; empty where the column is of no task."""
 
 
 class Maker(NamedTuple):
@@ -53,6 +54,8 @@ class Places(NamedTuple):
     """The way from the page to the site's folder."""
     anchors: Mapping[Row, str]
     said: Mapping[Row, Mapping[str, str]]
+    linked: bool
+    """Whether each number is a link by itself."""
 
 
 def makers_of(section: Section, places: Places) -> Iterator[Maker]:
@@ -110,12 +113,13 @@ def _score_maker(column: Column, places: Places) -> Maker:
     states = tuple(f"{state} data" for state in column.states) if len(column.states) == 1 else ()
     field = Field(
         column.task, column.task, "Tasks", tuple(notes), column.title,
-        lower_first=not measure.higher_is_better, marks=states, task=True,
+        lower_first=not measure.higher_is_better, marks=states, page=paths.task(column.task),
     )  # fmt: skip
 
     def cell(row: Row, family: Family) -> Markup:
         place = family.place(row, column.task)
-        return score_cell(row.cells[column.task], measure, place, f"{page}#{places.anchors[row]}", places.said[row])
+        link = f"{page}#{places.anchors[row]}" if places.linked else ""
+        return score_cell(row.cells[column.task], measure, place, link, places.said[row])
 
     return Maker(field, cell)
 

@@ -19,6 +19,10 @@ from leaderboard.marks import Series
 from leaderboard.sheet import Sheet
 
 
+MOST_LINKED = 4000
+"""Scores up to which each is a link by itself; 15,000 links take half of the page's bytes."""
+
+
 class Line(NamedTuple):
     """One row of the table."""
 
@@ -56,6 +60,8 @@ class Grid(NamedTuple):
     blocks: tuple[Block, ...]
     marks: tuple[Warn, ...]
     """What all numbers of the section carry, said once."""
+    crowded: bool
+    """Whether it has so many numbers that links to them are left to the script."""
 
     @property
     def parts(self) -> dict[Part, list[Field]]:
@@ -77,16 +83,17 @@ def grid(sheet: Sheet, key: Sequence[Series], root: str) -> Grid:
     section = sheet.section
     anchors = {row: sheet.anchor(row) for row in section.rows}
     series = {row: one for one, curve in zip(key, curves(section.rows), strict=True) for row in curve.rows}
+    crowded = len(section.rows) * len(section.columns) > MOST_LINKED
     everywhere = shared(cell for row in section.rows for cell in row.cells.values())
     said = {row: {**shared(row.cells.values()), **everywhere} for row in section.rows}
-    makers = tuple(makers_of(section, Places(root, anchors, said)))
+    makers = tuple(makers_of(section, Places(root, anchors, said, not crowded)))
     found = sheet.families
     cells = {row: [maker.cell(row, family) for maker in makers] for family in found for row in family.rows}
     # Scores have their columns whatever is known of them; others have one if there is something to show.
     kept = [
         at
         for at, maker in enumerate(makers)
-        if maker.field.task or not all(is_empty(one[at]) for one in cells.values())
+        if maker.field.page or not all(is_empty(one[at]) for one in cells.values())
     ]
     blocks = []
     for number, family in enumerate(found):
@@ -102,14 +109,14 @@ def grid(sheet: Sheet, key: Sequence[Series], root: str) -> Grid:
         )
         blocks.append(_block(family, number, section, [makers[at].field for at in kept], lines))
     marks = tuple(Warn(*one) for one in everywhere.items())
-    return Grid(tuple(makers[at].field for at in kept), tuple(blocks), marks)
+    return Grid(tuple(makers[at].field for at in kept), tuple(blocks), marks, crowded)
 
 
 def _block(family: Family, number: int, section: Section, fields: Sequence[Field], lines: tuple[Line, ...]) -> Block:
     measures = {column.task: column.measure for column in section.columns}
     detectable = []
     for field in fields:
-        ranking = family.rankings.get(field.key) if field.task else None
+        ranking = family.rankings.get(field.key) if field.page else None
         least = ranking.detectable if ranking else None
         detectable.append("" if least is None else wording.number(least, measures[field.key]))
     title, note = heading(family, section)

@@ -36,7 +36,7 @@ def pages(site: Site) -> Iterator[Page]:
             listed=listed(places),
             grid=grid(sheet, key, paths.root(path)),
             name=name_of(section),
-            figures=site.gallery.figures(section),
+            figures=site.gallery.fitting(section),
             num_open=FIRST_FIGURES,
             key=key,
             state_marks=state_marks,
