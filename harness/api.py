@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from harness.suite import BadSuite, Suite, read
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
+    from leaderboard.releases import Frozen
     from runners.forecast import Forecast
     from runners.plan import Plan
     from runners.reproduce import Reproduction
@@ -317,17 +319,45 @@ def load_records(folders: Sequence[str | Path]) -> Loaded:
     return load([Path(folder) for folder in folders])
 
 
-def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
+def build_board(
+    folders: Sequence[str | Path], out: str | Path, *, releases: str | Path | None = None, published: bool = False
+) -> BoardSummary:
     """Write the board of the records in ``folders``; runs that today's code makes stale are marked.
+
+    Args:
+        folders: where records lie.
+        out: the site's folder.
+        releases: the folder of frozen releases, for the archive.
+        published: whether the world will read it: records of a dirty checkout and carved data then do not rank.
 
     Raises:
         MissingPrerequisite: if a folder is not there.
         UnwritableFolder: if nothing can be written to ``out``.
     """
+    from leaderboard.page import Asked
     from leaderboard.page import build_board as build
 
     _make_folder(Path(out))
-    return build([Path(folder) for folder in folders], Path(out), Freshness())
+    asked = Asked(Path(releases) if releases is not None else None, published)
+    return build([Path(folder) for folder in folders], Path(out), Freshness(), asked)
+
+
+def release(folders: Sequence[str | Path], to: str | Path, name: str, day: date | None = None) -> Frozen:
+    """Freeze the records in ``folders`` and their board as the release ``name`` below the folder ``to``.
+
+    Args:
+        folders: where records lie.
+        to: the folder of all releases.
+        name: such as ``2026.11``; never one that exists.
+        day: its date; that of the newest record by default.
+
+    Raises:
+        NoData: if there is no record.
+        UserError: if the name is taken or cannot be a folder's, or nothing can be written.
+    """
+    from leaderboard.releases import freeze
+
+    return freeze([Path(folder) for folder in folders], Path(to), name, day, Freshness())
 
 
 def stale_runs(records: Iterable[Record]) -> dict[str, str]:

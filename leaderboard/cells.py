@@ -6,25 +6,38 @@ equal before two numbers may stand in one table. Only final runs are shown; tria
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from harness.record import Record, UnreadableRecord
-from harness.spec import Spec
 from leaderboard.columns import Column, column_of, headline, version_of
+from leaderboard.grouping import Settings, asked, in_words, without_collisions
 from leaderboard.load import Run, read_entry
 from leaderboard.statistics import Entry, Interval, score_interval
 
-SETTINGS = ("train", "score", "options", "training", "threads")
-"""Fields of a spec that usually are equal or follow the method; rows split by them where they would collide."""
+OUTDATED = ("stale", "superseded", "earlier choice")
+"""Beginnings of marks of numbers that today's code, cards or search would not give: shown, and never ranked."""
+DIRTY = "dirty checkout"
 NOT_ENVIRONMENT = ("commit", "dirty", "runs_per_device")
 """Environment facts that differ between equal runs: code is compared by provenance digest instead, and runs that share
 a device differ in cost alone."""
+
+
+class Mode(NamedTuple):
+    """How strict a board is."""
+
+    published: bool = False
+    """Whether the world reads it: records of a dirty checkout and carved data are then kept out of the ranking."""
+
+
+NORMAL, PUBLISHED = Mode(), Mode(published=True)
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,8 @@ class Cell:
     entry: Entry | None = None
     """Per-item rows for paired comparisons."""
     marks: tuple[str, ...] = ()
-    """What a reader must know before using the number."""
+    """What a reader must know before using the number: a few words, and after a colon the reason."""
+    mode: Mode = NORMAL
 
     @property
     def good(self) -> tuple[Run, ...]:
@@ -65,10 +79,28 @@ class Cell:
 
     @property
     def comparable(self) -> bool:
-        """Whether the number may be set against others: every seed and several, items at hand, nothing outdated."""
-        outdated = any(mark.startswith(("stale", "superseded")) for mark in self.marks)
-        ranks = self.entry is not None and self.interval is not None and self.interval.ranks
-        return ranks and self.whole and not outdated
+        """Whether the number may be set against others."""
+        return not obstacle(self)
+
+
+def obstacle(cell: Cell) -> str:
+    """Return why a cell may not be ranked, in a few words, or an empty text where it may: decided nowhere else."""
+    if cell.interval is None:
+        return "no number"
+    outdated = [mark for mark in cell.marks if mark.startswith(OUTDATED)]
+    if outdated:
+        return outdated[0].split(":")[0]
+    if cell.interval.num_seeds < 2:
+        return "one seed"
+    if not cell.whole:
+        return f"{len(cell.good)} of {len(cell.seeds)} seeds"
+    if cell.entry is None or not cell.interval.ranks:
+        return cell.interval.basis
+    if cell.mode.published and any(run.record.environment.get("dirty") for run in cell.good):
+        return DIRTY
+    if cell.mode.published and any(run.record.digests.data_state.get(cell.task) == "carved" for run in cell.good):
+        return "carved data"
+    return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,13 +111,19 @@ class Row:
     values: tuple[tuple[str, str], ...]
     budget: str
     targets: str
-    settings: tuple[tuple[str, str], ...]
+    settings: Settings
     """Settings in which this row differs from others of the same method, where it does."""
     trained: tuple[int, ...]
     """Different counts of trained scalars among the ok runs, ascending; empty where none is known."""
     cells: Mapping[str, Cell]
     mixed: tuple[str, ...]
     """Environment facts in which its runs differ."""
+
+    @property
+    def good(self) -> tuple[Run, ...]:
+        """Its runs that have a result, each once, by run id."""
+        runs = {run.run_id: run for cell in self.cells.values() for run in cell.good}
+        return tuple(runs[run_id] for run_id in sorted(runs))
 
     @property
     def size(self) -> float | None:
@@ -110,6 +148,12 @@ class Ground(NamedTuple):
     data_seed: int
 
 
+def anchor(ground: Ground, name: str) -> str:
+    """Return the id of a row's line on the pages of tasks, by its section and its name there."""
+    text = "\n".join((*map(str, ground), name)).encode("utf-8", "surrogatepass")
+    return base64.b32encode(hashlib.sha256(text).digest()[:5]).decode().lower()
+
+
 @dataclass(frozen=True)
 class Section:
     """Numbers that may stand in one table."""
@@ -117,9 +161,20 @@ class Section:
     ground: Ground
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    num_trials: int
+    trials: tuple[Run, ...] = field(compare=False)
+    """The runs of searches, which have no row."""
     mixed: tuple[str, ...]
     """Environment facts in which its rows differ."""
+
+    @property
+    def num_trials(self) -> int:
+        """How many runs of searches there are."""
+        return len(self.trials)
+
+
+class _Judgement(NamedTuple):
+    stale: Mapping[str, str]
+    mode: Mode
 
 
 class Table(NamedTuple):
@@ -129,7 +184,7 @@ class Table(NamedTuple):
     unreadable: list[str]
 
 
-def tabulate(runs: Iterable[Run], stale: Mapping[str, str]) -> Table:
+def tabulate(runs: Iterable[Run], stale: Mapping[str, str], mode: Mode = NORMAL) -> Table:
     """Group runs into sections; ``stale`` maps run ids to the reason why they are not today's result."""
     together: dict[Ground, list[Run]] = defaultdict(list)
     for run in runs:
@@ -138,7 +193,7 @@ def tabulate(runs: Iterable[Run], stale: Mapping[str, str]) -> Table:
             together[Ground(suite, spec.backbone, spec.protocol, spec.policy, "", spec.data_seed)].append(run)
     grouped = {ground: part for key, group in together.items() for ground, part in _by_sizes(key, group).items()}
     unreadable: set[str] = set()
-    sections = tuple(_section(key, grouped[key], stale, unreadable) for key in sorted(grouped))
+    sections = tuple(_section(key, grouped[key], _Judgement(stale, mode), unreadable) for key in sorted(grouped))
     return Table(sections, sorted(unreadable))
 
 
@@ -157,61 +212,31 @@ def _by_sizes(ground: Ground, runs: Sequence[Run]) -> dict[Ground, list[Run]]:
     return {ground._replace(sizes=words): part for words, part in parts.items()}
 
 
-def _section(key: Ground, runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Section:
+def _section(key: Ground, runs: Sequence[Run], judgement: _Judgement, unreadable: set[str]) -> Section:
     finals = [run for run in runs if run.record.spec.purpose == "final"]
     columns = tuple(
         column_of(task, finals) for task in sorted({task for run in finals for task in run.record.spec.score})
     )
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in finals:
-        groups[_asked(run.record.spec)].append(run)
+        groups[asked(run.record.spec)].append(run)
     rows: list[Row] = []
     for group in groups.values():
-        for settings, part in _without_collisions(group):
-            cells = {column.task: _cell(column, part, stale, unreadable) for column in columns}
+        for settings, part in without_collisions(group):
+            cells = {column.task: _cell(column, part, judgement, unreadable) for column in columns}
             rows.append(_row(part, settings, cells))
     rows.sort(key=lambda row: (row.size is None, row.size or 0.0, row.label, row.targets, row.settings))
     mixed = differing(run.record for run in finals if run.record.status == "ok")
-    return Section(key, columns, tuple(rows), num_trials=len(runs) - len(finals), mixed=mixed)
+    trials = tuple(run for run in runs if run.record.spec.purpose == "trial")
+    return Section(key, columns, tuple(rows), trials, mixed)
 
 
-def _asked(spec: Spec) -> str:
-    fields = spec.model_dump(mode="json", include={"method", "values", "budget", "targets"})
-    return json.dumps(fields, sort_keys=True)
-
-
-def _without_collisions(runs: Sequence[Run]) -> list[tuple[tuple[tuple[str, str], ...], list[Run]]]:
-    """Split a row by its settings where otherwise two runs of one seed and task would share a cell."""
-    every = {run.run_id: _settings(run.record.spec) for run in runs}
-    places: dict[tuple[int, str], list[str]] = defaultdict(list)
-    for run in runs:
-        for task in run.record.spec.score:
-            places[run.record.spec.seed, task].append(run.run_id)
-    differ: set[str] = set()
-    for sharing in places.values():
-        first = every[sharing[0]]
-        differ |= {name for other in sharing[1:] for name in first if every[other][name] != first[name]}
-    groups: dict[tuple[tuple[str, str], ...], list[Run]] = defaultdict(list)
-    for run in runs:
-        groups[tuple((name, _words(every[run.run_id][name])) for name in sorted(differ))].append(run)
-    return sorted(groups.items(), key=lambda pair: pair[0])
-
-
-def _settings(spec: Spec) -> dict[str, Any]:  # Any: JSON values
-    fields = spec.model_dump(mode="json", include=set(SETTINGS))
-    return {**fields.pop("training"), **fields}
-
-
-def _words(value: Any) -> str:  # Any: a JSON value
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-def _row(runs: Sequence[Run], settings: tuple[tuple[str, str], ...], cells: Mapping[str, Cell]) -> Row:
+def _row(runs: Sequence[Run], settings: Settings, cells: Mapping[str, Cell]) -> Row:
     spec = runs[0].record.spec
     counts = {run.record.counts.trained for run in runs if run.record.counts and run.record.status == "ok"}
     return Row(
         method=spec.method,
-        values=tuple((name, _words(value)) for name, value in sorted(spec.values.items())),
+        values=tuple((name, in_words(value)) for name, value in sorted(spec.values.items())),
         budget=str(spec.budget) if spec.budget else "",
         targets=spec.targets if isinstance(spec.targets, str) else ", ".join(spec.targets),
         settings=settings,
@@ -221,24 +246,25 @@ def _row(runs: Sequence[Run], settings: tuple[tuple[str, str], ...], cells: Mapp
     )
 
 
-def _cell(column: Column, row_runs: Sequence[Run], stale: Mapping[str, str], unreadable: set[str]) -> Cell:
+def _cell(column: Column, row_runs: Sequence[Run], judgement: _Judgement, unreadable: set[str]) -> Cell:
     chosen = sorted(
         (run for run in row_runs if column.task in run.record.spec.score), key=lambda run: run.record.spec.seed
     )
     runs = tuple(chosen)
-    marks = _marks(column, runs, stale)
+    marks = _marks(column, runs, judgement.stale)
+    empty = Cell(column.task, runs, column.seeds, marks=marks, mode=judgement.mode)
     good = [run for run in runs if run.record.status == "ok"]
     values = [value for run in good if (value := headline(run, column)) is not None]
     if not good or len(values) != len(good):
-        return Cell(column.task, runs, column.seeds, marks=marks)
+        return empty
     mean = float(np.mean(values))
     try:
         entry = read_entry(good, column.task, column.measure.name)
     except UnreadableRecord as error:
         unreadable.add(str(error))
         interval = Interval(mean, None, None, len(good), 0, "its items cannot be read")
-        return Cell(column.task, runs, column.seeds, interval, marks=marks)
-    return Cell(column.task, runs, column.seeds, column.measure.within(score_interval(entry)), entry, marks)
+        return replace(empty, interval=interval)
+    return replace(empty, interval=column.measure.within(score_interval(entry)), entry=entry)
 
 
 def _marks(column: Column, runs: Sequence[Run], stale: Mapping[str, str]) -> tuple[str, ...]:
@@ -247,7 +273,9 @@ def _marks(column: Column, runs: Sequence[Run], stale: Mapping[str, str]) -> tup
     found += [f"superseded: task version {version}, newest {column.version}" for version in sorted(map(str, versions))]
     states = {run.record.digests.data_state.get(column.task, "") for run in runs if run.record.status == "ok"}
     if len(column.states) > 1:
-        found += [f"data {state}" for state in sorted(states - {"", "complete"})]
+        found += [f"{state} data" for state in sorted(states - {"", "complete"})]
+    if any(run.record.environment.get("dirty") for run in runs):
+        found.append(f"{DIRTY}: its code was changed and not committed")
     return tuple(found)
 
 

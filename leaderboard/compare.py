@@ -5,10 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
 from leaderboard.load import Run, read_entry
+from leaderboard.panel import Panel, panel_of
+from leaderboard.spread import Matrix
 from leaderboard.statistics import Entry, Interval, paired_difference
 
 ALPHA = 0.05
+POWER = 0.8
 
 
 def compare(runs_a: Sequence[Run], runs_b: Sequence[Run], task: str) -> Interval:
@@ -32,7 +39,7 @@ class Standing(NamedTuple):
     differences: Mapping[str, Interval]
     """Best minus other."""
     apart: tuple[str, ...]
-    """Others that are worse by more than chance explains, Holm-corrected at 5 % over this family."""
+    """Others that are worse by more than chance explains, corrected at 5 % over this family."""
     together: tuple[str, ...]
     """Others that are not told apart from the best: it is not shown to be better than these."""
 
@@ -40,32 +47,43 @@ class Standing(NamedTuple):
 def standing(entries: Mapping[str, Entry], higher_is_better: bool) -> Standing | None:
     """Set the entry with the best mean against every other; None with fewer than two entries, or nothing in common.
 
+    All differences are paired: only the seeds and items that every entry of the family has are looked at, so that the
+    best is best in each of its differences. Which others are told apart is corrected as ``below_best`` says.
+
     Args:
-        entries: name to rows, each with at least two seeds, all on one task; only the seeds and items that all have
-            are looked at, so that the best is best in each of its differences.
+        entries: name to rows, each with at least two seeds, all on one task.
         higher_is_better: the direction of the score.
     """
-    entries = _common(entries)
-    if len(entries) < 2:
+    panel = panel_of(entries, higher_is_better)
+    if panel is None:
         return None
-    sign = 1.0 if higher_is_better else -1.0
-    means = {name: sign * sum(entry.scores.values()) / len(entry.scores) for name, entry in entries.items()}
-    best = max(sorted(means), key=means.__getitem__)
-    differences = {name: paired_difference(entries[best], entries[name]) for name in sorted(entries) if name != best}
-    apart = holm({name: difference.p_value for name, difference in differences.items() if difference.ranks})
+    best = int(panel.order[0])
+    others = [place for place in range(len(panel.names)) if place != best]
+    differences = {panel.names[place]: panel.difference(best, place) for place in others}
+    apart = below_best({name: difference.p_value for name, difference in differences.items() if difference.ranks})
     together = tuple(name for name in differences if name not in apart)
-    return Standing(best, differences, tuple(sorted(apart)), together)
+    return Standing(panel.names[best], differences, tuple(sorted(apart)), (*together, *panel.left_out))
 
 
-def _common(entries: Mapping[str, Entry]) -> dict[str, Entry]:
-    """Cut entries to the seeds and items that all of them have; nothing is left where they share none."""
-    if not entries:
-        return {}
-    first, *others = entries.values()
-    seeds = set(first.rows).intersection(*(other.rows for other in others))
-    shared = set(first.item_ids).intersection(*(other.item_ids for other in others))
-    items = [item for item in first.item_ids if item in shared]
-    return {name: entry.part(sorted(seeds), items) for name, entry in entries.items()} if seeds and items else {}
+def below_best(p_values: Mapping[str, float | None]) -> list[str]:
+    """Return which entries are told apart from the best one of their family, at a family-wise error of 5 %.
+
+    Holm's step-down with the choice of the best paid for. The best is best on the very data that test it, so that
+    with ``m`` entries left any of their ``m (m - 1) / 2`` pairs could have been the one looked at: the smallest
+    p value has to be at most ``0.05 / (m (m - 1) / 2)``, then its entry leaves and the next is tested with ``m - 1``.
+    Holm over the ``m - 1`` differences alone would call some of ten equal entries worse in 7 to 13 % of families.
+
+    Args:
+        p_values: other entry to the two-sided p value of its paired difference from the best.
+    """
+    known = sorted((p, name) for name, p in p_values.items() if p is not None)
+    passed: list[str] = []
+    for number, (p, name) in enumerate(known):
+        left = len(known) - number + 1
+        if p * left * (left - 1) / 2 > ALPHA:
+            break
+        passed.append(name)
+    return passed
 
 
 def holm(p_values: Mapping[str, float | None]) -> list[str]:
@@ -77,3 +95,42 @@ def holm(p_values: Mapping[str, float | None]) -> list[str]:
             break
         passed.append(name)
     return passed
+
+
+def told_apart(panel: Panel) -> NDArray[np.bool_]:
+    """Return [n, n] which entries of a family the data tell apart, at a family-wise error of 5 %.
+
+    Every pair is tested on its paired difference and corrected by Holm over all ``n (n - 1) / 2`` pairs; what
+    ``below_best`` tells apart from the best counts too, so that letters, rank intervals and the verdicts about the
+    best never contradict each other.
+    """
+    p_value = panel.pairs.p_value
+    rows, columns = np.triu_indices(len(panel.names), 1)
+    values = p_value[rows, columns]
+    by_size = np.argsort(values, kind="stable")
+    passes = values[by_size] * np.arange(values.size, 0, -1) <= ALPHA
+    chosen = by_size[: int(np.argmin(passes)) if not passes.all() else values.size]
+    apart = np.zeros(p_value.shape, dtype=bool)
+    apart[rows[chosen], columns[chosen]] = True
+    best = panel.order[0]
+    others = {str(place): float(p_value[best, place]) for place in range(len(panel.names)) if place != best}
+    apart[best, [int(place) for place in below_best(others)]] = True
+    return apart | apart.T
+
+
+def detectable(error: Matrix, degrees: Matrix, num_entries: int) -> Matrix:
+    """Return the smallest true difference that such a comparison finds in 80 % of repetitions.
+
+    ``d = error * delta``, where ``delta`` is the noncentrality at which Student's t with the comparison's degrees of
+    freedom passes the corrected two-sided level ``0.05 / (n (n - 1) / 2)`` with a probability of 80 %. It is the level
+    of the family's first step, so that the statement holds whatever the other entries do. A difference that was not
+    found and is smaller than this may well be real.
+
+    Args:
+        error: standard errors of paired differences.
+        degrees: their degrees of freedom, of the same shape.
+        num_entries: entries of the family.
+    """
+    level = ALPHA / (num_entries * (num_entries - 1) / 2)
+    critical = -special.stdtrit(degrees, level / 2)
+    return np.asarray(special.nctdtrinc(degrees, 1 - POWER, critical) * error)

@@ -9,8 +9,8 @@ Metrics that are not means of items enter through their jackknife pseudo-values 
 ``C * score - (C - 1) * score without c`` for C clusters. For accuracy on single items the pseudo-value of an item is
 the item itself, so both roads are one.
 
-With three seeds and 300 items, simulated coverage is 93 to 97 % for seed effects of 0 to 0.3 on the logit. Two seeds
-give 88 to 98 %: one degree of freedom cannot tell a small seed effect from none.
+Simulated coverage is 92 to 98 % for 3 and 5 seeds, 300 and 1,000 items, and seed effects of 0 to 0.3 on the logit. Two
+seeds give 88 to 98 %: one degree of freedom cannot tell a small seed effect from none.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from harness.metric import Metric, Rows
-
-Matrix = NDArray[np.float64]
+from leaderboard.spread import Matrix, Spread, crossed_spread, mean_squares
 
 SEEDS_AND_ITEMS = "seeds and items"
 ITEMS_ONLY = "items only"
@@ -61,39 +60,12 @@ class Interval(NamedTuple):
         return float(2 * stats.t.sf(abs(self.estimate) / self.error, self.degrees))
 
 
-class _Spread(NamedTuple):
-    variance: float
-    degrees: float
-
-
-def _items_spread(matrix: Matrix) -> _Spread:
-    """Variance of the mean of one seed's items: the seed effect cannot be seen and is left out."""
-    num_items = matrix.shape[1]
-    return _Spread(float(matrix.var(ddof=1)) / num_items, num_items - 1)
-
-
-def _crossed_spread(matrix: Matrix) -> _Spread:
-    """Variance of the grand mean under the two-way random model, with Satterthwaite's degrees of freedom.
-
-    In mean squares the variance is ``(MS_seed + MS_item - MS_residual) / (S I)``. A variance component that would be
-    negative is set to 0, which replaces its mean square by the residual's and can only widen the interval.
-    """
+def _spread(matrix: Matrix) -> Spread:
+    """Return what one matrix says; of one seed the items' variance, as the seed effect cannot be seen."""
     num_seeds, num_items = matrix.shape
-    mean = matrix.mean()
-    by_seed, by_item = matrix.mean(axis=1) - mean, matrix.mean(axis=0) - mean
-    residual = matrix - mean - by_seed[:, None] - by_item[None, :]
-    free_seed, free_item = num_seeds - 1, num_items - 1
-    free_residual = free_seed * free_item
-    seed = num_items * float(by_seed @ by_seed) / free_seed
-    item = num_seeds * float(by_item @ by_item) / free_item
-    noise = float((residual**2).sum()) / free_residual
-    if seed <= noise * (1 + 1e-9):
-        # No seed effect is seen: the items alone carry the variance, and their degrees of freedom. Small counts often
-        # make the two equal but for rounding, which must not choose between the two branches.
-        return _Spread(max(item, noise) / matrix.size, free_item)
-    total = seed + max(item, noise) - noise
-    weights = seed**2 / free_seed + item**2 / free_item + noise**2 / free_residual
-    return _Spread(total / matrix.size, max(1.0, total**2 / weights))
+    if num_seeds == 1:
+        return Spread(matrix.var(ddof=1) / num_items, np.asarray(num_items - 1.0))
+    return crossed_spread(mean_squares(matrix), num_seeds, num_items)
 
 
 def mean_interval(matrix: Matrix) -> Interval:
@@ -113,7 +85,7 @@ def mean_interval(matrix: Matrix) -> Interval:
         return Interval(mean, None, None, num_seeds, num_items, "the metric is undefined when some item is left out")
     if num_items < 2:
         return Interval(mean, None, None, num_seeds, num_items, "one item shows no spread of items")
-    variance, degrees = _items_spread(matrix) if num_seeds == 1 else _crossed_spread(matrix)
+    variance, degrees = map(float, _spread(matrix))
     # Rounding leaves about 1e-32 where all values are equal.
     if variance <= 1e-24 * max(1.0, float(np.abs(matrix).max()) ** 2):
         return Interval(mean, None, None, num_seeds, num_items, "all items agree, so no spread is seen")
@@ -190,7 +162,7 @@ def score_interval(entry: Entry) -> Interval:
     The jackknife gives the width; the centre is the plain mean of the seeds' scores, the number that records hold.
     """
     centre = float(np.mean(list(entry.scores.values())))
-    return _centred(mean_interval(entry.units), centre, len(entry.item_ids))
+    return centred(mean_interval(entry.units), centre, len(entry.item_ids))
 
 
 def paired_difference(entry_a: Entry, entry_b: Entry) -> Interval:
@@ -211,10 +183,11 @@ def paired_difference(entry_a: Entry, entry_b: Entry) -> Interval:
         )
     first, second = entry_a.part(seeds, items), entry_b.part(seeds, items)
     centre = float(np.mean([first.scores[seed] - second.scores[seed] for seed in seeds]))
-    return _centred(mean_interval(first.units - second.units), centre, len(items))
+    return centred(mean_interval(first.units - second.units), centre, len(items))
 
 
-def _centred(spread: Interval, centre: float, num_items: int) -> Interval:
+def centred(spread: Interval, centre: float, num_items: int) -> Interval:
+    """Return an interval moved to the number that records hold: the jackknife gives the width alone."""
     if spread.low is None or spread.high is None or not np.isfinite(centre):
         return spread._replace(estimate=centre, low=None, high=None, num_items=num_items)
     half = (spread.high - spread.low) / 2

@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from leaderboard.cells import Cell, Row, Section
+from leaderboard.cells import Cell, Row, Section, obstacle
 from leaderboard.columns import Column, Measure
 from leaderboard.compare import standing
 from leaderboard.pareto import frontier
 from leaderboard.statistics import Interval
 
+MOST_NAMED = 24
+"""Entries that a sentence names."""
 NO_BREAK, MINUS = "\u00a0", "\u2212"
 DIFFERENCES = (
     f"paired; an interval is of one pair alone, a verdict is corrected for all pairs here (Holm, 5{NO_BREAK}%)."
@@ -44,6 +46,14 @@ def counts(values: Sequence[int]) -> str:
     return count(values[0]) if len(values) == 1 else f"{count(values[0])} to {count(values[-1])}"
 
 
+def share(value: float) -> str:
+    """Return a share as a percentage with two significant digits, or as many as a whole number needs."""
+    percent = 100 * value
+    if percent >= 10 or percent == 0:
+        return f"{percent:.0f}{NO_BREAK}%"
+    return f"{float(f'{percent:.2g}'):.10f}".rstrip("0").rstrip(".") + f"{NO_BREAK}%"
+
+
 def axis(measure: Measure) -> str:
     """Return the title of a score axis: the metric, its unit, and its direction where that is unusual."""
     unit = f", {measure.unit}" if measure.unit else ""
@@ -53,6 +63,13 @@ def axis(measure: Measure) -> str:
 def listing(words: Sequence[str]) -> str:
     """Join words as a sentence does."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def some(words: Sequence[str]) -> str:
+    """Join words as a sentence does; of very many the first are named, and the others counted."""
+    if len(words) <= MOST_NAMED:
+        return listing(words)
+    return f"{', '.join(words[: MOST_NAMED - 1])} and {len(words) - MOST_NAMED + 1:,} others"
 
 
 def plural(number: int, noun: str) -> str:
@@ -102,21 +119,14 @@ def _coverage(cells: Mapping[str, Cell]) -> Iterator[Sentence]:
     shown = {name: cell.interval for name, cell in cells.items() if cell.interval}
     if len(shown) < len(cells):
         lacking = [name for name in cells if name not in shown]
-        yield Sentence("No number", f"{listing(lacking)}.")
-    single = [name for name, interval in shown.items() if interval.num_seeds == 1]
-    if single:
-        yield Sentence("One seed, not compared", f"{listing(single)}.")
-    tainted = [name for name, interval in shown.items() if interval.num_seeds > 1 and not cells[name].comparable]
-    if tainted:
-        yield Sentence("Not compared", f"{listing([f'{name} ({_obstacle(cells[name])})' for name in tainted])}.")
-
-
-def _obstacle(cell: Cell) -> str:
-    if not cell.whole:
-        return of_seeds(cell)
-    if cell.interval is not None and cell.interval.low is None:
-        return cell.interval.basis
-    return cell.marks[0].split(":")[0] if cell.marks else "no items"
+        yield Sentence("No number", f"{some(lacking)}.")
+    by_reason: dict[str, list[str]] = {}
+    for name in shown:
+        if why := obstacle(cells[name]):
+            by_reason.setdefault(why, []).append(name)
+    for why, tainted in sorted(by_reason.items()):
+        those = "every entry" if len(tainted) == len(shown) > 2 else some(tainted)
+        yield Sentence(f"Not compared, {why}", f"{those}.")
 
 
 def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentence]:
@@ -132,11 +142,11 @@ def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentenc
     gaps = {name: found.differences[name] for name in sorted(found.differences)}
     if found.together:
         close = [f"{name} ({_gap(gaps[name], measure)})" for name in _by_size(gaps, found.together)]
-        yield Sentence("Not told apart from it", f"{listing(close)}.")
+        yield Sentence("Not told apart from it", f"{some(close)}.")
     if found.apart:
         far = [f"{name} ({number(gaps[name].estimate, measure)})" for name in _by_size(gaps, found.apart)]
         word = "Lower" if measure.higher_is_better else "Higher"
-        yield Sentence(f"{word} beyond chance", f"{listing(far)}.")
+        yield Sentence(f"{word} beyond chance", f"{some(far)}.")
     yield Sentence("Differences", DIFFERENCES)
 
 
@@ -158,4 +168,4 @@ def _frontier(cells: Mapping[str, Cell], sizes: Mapping[str, float | None], meas
         return
     order = list(points)
     chosen = [order[index] for index in frontier([points[name] for name in order], measure.higher_is_better)]
-    yield Sentence("Frontier of the means", f"{listing(chosen)}; neighbours on it may lie within noise.")
+    yield Sentence("Frontier of the means", f"{some(chosen)}; neighbours on it may lie within noise.")

@@ -1,43 +1,45 @@
-"""The first page: what may be compared, as charts and tables, and a page of its own for every other section."""
+"""The first page: what may be compared, as charts and one table, and a page of its own for every other section."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import PurePosixPath
 
 from leaderboard import paths, wording
-from leaderboard.averages import average, averages_of
 from leaderboard.cells import Cell, Section
-from leaderboard.columns import Column, Measure, headline
-from leaderboard.figures import figures, key
+from leaderboard.columns import Column, headline
+from leaderboard.grid import grid
 from leaderboard.load import Run
+from leaderboard.picker import picker
 from leaderboard.rendering import render
 from leaderboard.site import Page, Site
 
-PERCENT = Measure("average", True, "%", None, None)
-"""How averages of scores between 0 and 1 are shown."""
+FIRST_FIGURES = 3
+"""Charts that stand open; the others of a section lie behind a fold, so that the table is not far."""
 
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield the index, with the largest section, and a page for each other section."""
     places = places_of(site)
-    shown: list[Section | None] = [*site.sections]
-    for section in shown or [None]:
-        path = places[section] if section is not None else paths.INDEX
+    if not places:
+        yield Page(paths.INDEX, render("index.html", paths.INDEX, site=site, section=None, totals=totals(site)))
+    for sheet in site.sheets:
+        section, path = sheet.section, places[sheet.section]
+        key = site.gallery.key(section)
         text = render(
             "index.html",
             path,
             site=site,
             section=section,
-            places=places,
             totals=totals(site),
-            average=average,
-            averages_of=averages_of,
-            figures=figures,
+            facets=picker(section, places, num_results),
+            listed=listed(places),
+            grid=grid(sheet, key, paths.root(path)),
+            name=name_of(section),
+            figures=site.gallery.fitting(section),
+            num_open=FIRST_FIGURES,
             key=key,
-            percent=PERCENT,
-            statuses=statuses,
             state_marks=state_marks,
-            undefined_seeds=undefined_seeds,
         )
         yield Page(path, text)
 
@@ -48,6 +50,16 @@ def places_of(site: Site) -> dict[Section, str]:
         return {}
     first = max(site.sections, key=num_results)  # the first of equals
     return {one: paths.INDEX if one is first else paths.board(one.ground) for one in site.sections}
+
+
+def name_of(section: Section) -> str:
+    """Return what names a section in an address, wherever it is shown."""
+    return PurePosixPath(paths.board(section.ground)).stem
+
+
+def listed(places: Mapping[Section, str]) -> list[tuple[Section, str, str]]:
+    """Return every section with its page and name."""
+    return [(section, place, name_of(section)) for section, place in places.items()]
 
 
 def num_results(section: Section) -> int:
