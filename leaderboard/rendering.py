@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import JsonValue
 
-from leaderboard import paths, wording
+from leaderboard import downloads, paths, wording
 from leaderboard.marks import SHAPE_PATHS
 from leaderboard.pairs import entry_id
 
@@ -48,6 +48,7 @@ def environment() -> Environment:
         "of_seeds": wording.of_seeds,
         "paths": paths,
         "entry_id": entry_id,
+        "files": downloads,
         "shape_paths": SHAPE_PATHS,
     }
     return made

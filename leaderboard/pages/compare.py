@@ -9,7 +9,7 @@ from typing import Any
 from leaderboard import pairs, paths, wording
 from leaderboard.cells import Cell, Section
 from leaderboard.columns import Measure
-from leaderboard.duels import Duel
+from leaderboard.duels import Duel, Pair
 from leaderboard.pages import index
 from leaderboard.pairs import OfSection, OfTask
 from leaderboard.rendering import render
@@ -112,12 +112,12 @@ def _task(task: OfTask, cells: Sequence[Cell]) -> Json:
     }
 
 
-def _average(name: str, of: str, differences: Mapping[pairs.Pair, Interval]) -> Json:
+def _average(name: str, of: str, differences: Mapping[Pair, Interval]) -> Json:
     lines = {pair: (difference, Duel(difference, None, None)) for pair, difference in differences.items()}
     return {"name": f"{name} average", "title": of, "metric": "x 100", "higher": True, **_lines(lines, AVERAGE)}
 
 
-def _lines(duels: Mapping[pairs.Pair, tuple[Interval, Duel]], measure: Measure) -> Json:
+def _lines(duels: Mapping[Pair, tuple[Interval, Duel]], measure: Measure) -> Json:
     """Return pairs as [first, second, difference, low, high, p, won, lost, number of its ground]."""
     grounds: dict[tuple[int, int, str], int] = {}
     lines = []
