@@ -11,7 +11,8 @@ from scipy import special
 
 from leaderboard.load import Run, read_entry
 from leaderboard.panel import Panel, panel_of
-from leaderboard.statistics import Entry, Interval, Matrix, paired_difference
+from leaderboard.spread import Matrix
+from leaderboard.statistics import Entry, Interval, paired_difference
 
 ALPHA = 0.05
 POWER = 0.8
@@ -70,7 +71,7 @@ def below_best(p_values: Mapping[str, float | None]) -> list[str]:
     Holm's step-down with the choice of the best paid for. The best is best on the very data that test it, so that
     with ``m`` entries left any of their ``m (m - 1) / 2`` pairs could have been the one looked at: the smallest
     p value has to be at most ``0.05 / (m (m - 1) / 2)``, then its entry leaves and the next is tested with ``m - 1``.
-    Holm over the ``m - 1`` differences alone would call one of ten equal entries worse in about 13 % of families.
+    Holm over the ``m - 1`` differences alone would call some of ten equal entries worse in 7 to 13 % of families.
 
     Args:
         p_values: other entry to the two-sided p value of its paired difference from the best.

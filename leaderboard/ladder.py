@@ -12,7 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from leaderboard.panel import Panel
-from leaderboard.statistics import LEVEL, Interval, Matrix
+from leaderboard.spread import Matrix
+from leaderboard.statistics import LEVEL, Interval
 
 SHARES = (0.95, 0.99)
 """Of the gain of full fine-tuning."""

@@ -15,8 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from leaderboard.prior import Prior, prior_of
 from leaderboard.random import chi_squares, normals
-from leaderboard.statistics import Entry, Interval, Matrix, Spread, Squares, centred, crossed_spread, mean_interval
+from leaderboard.spread import Matrix, Spread, Squares, crossed_spread
+from leaderboard.statistics import LEVEL, SEEDS_AND_ITEMS, Entry, Interval, centred, mean_interval
 
 NUM_DRAWS = 4000
 SAME = 1e-10
@@ -49,21 +51,23 @@ class Panel:
     num_items: int
     left_out: Mapping[str, str]
     """Entries that cannot be compared, and why."""
+    key: str = ""
+    """Names the stream of the joint draws; panels whose draws are combined need different ones."""
 
     @property
     def num_seeds(self) -> int:
         """Seeds that all entries have."""
-        return self.units.shape[1]
+        return int(self.units.shape[1])
 
     @property
     def ranks(self) -> bool:
         """Whether seeds and items both show how they vary; else nothing here is ranked."""
-        return self.units.shape[1] > 1 and self.units.shape[2] > 1
+        return bool(min(self.units.shape[1:]) > 1)
 
     @cached_property
     def means(self) -> Matrix:
         """[n] mean score over seeds."""
-        return self.scores.mean(axis=1)
+        return np.asarray(self.scores.mean(axis=1))
 
     @property
     def sign(self) -> float:
@@ -77,32 +81,57 @@ class Panel:
 
     @cached_property
     def products(self) -> Squares:
-        """[n, n] mean products of seed effects, item effects and residuals; the diagonals are the mean squares."""
+        """[n, n] mean products of seed effects, item effects and residuals; the diagonals are the mean squares.
+
+        Those of the seeds are moderated by the family, see ``prior``.
+        """
         num_entries, num_seeds, num_units = self.units.shape
-        centred = self.units - self.units.mean(axis=(1, 2), keepdims=True)
-        by_seed, by_item = centred.mean(axis=2), centred.mean(axis=1)
+        centred_units = self.units - self.units.mean(axis=(1, 2), keepdims=True)
+        by_item, by_seed = centred_units.mean(axis=1), self.by_seed
         noise = np.zeros((num_entries, num_entries))
         for seed in range(num_seeds):
-            residual = centred[:, seed] - by_seed[:, seed, None] - by_item
+            residual = centred_units[:, seed] - by_seed[:, seed, None] - by_item
             noise += residual @ residual.T
+        own = num_units * (by_seed @ by_seed.T)  # S - 1 times their mean products
         return Squares(
-            num_units * (by_seed @ by_seed.T) / (num_seeds - 1),
+            (own + self.prior.degrees * np.diag(self.prior.squares)) / self.free_seed,
             num_seeds * (by_item @ by_item.T) / (num_units - 1),
             noise / ((num_seeds - 1) * (num_units - 1)),
         )
 
     @cached_property
+    def by_seed(self) -> Matrix:
+        """[n, num_seeds] how far each seed lies from its entry's mean."""
+        return np.asarray(self.units.mean(axis=2) - self.units.mean(axis=(1, 2))[:, None])
+
+    @cached_property
+    def prior(self) -> Prior:
+        """What the family says of each entry's seeds."""
+        moved = (self.units != self.units[:, :1]).any(axis=(1, 2))
+        free = self.num_seeds - 1
+        return prior_of(self.units.shape[2] * (self.by_seed**2).sum(axis=1) / free, moved, free)
+
+    @property
+    def free_seed(self) -> float:
+        """Degrees of freedom of the seeds' mean squares: the entry's own and what the family lends."""
+        return self.num_seeds - 1 + self.prior.degrees
+
+    def _spread(self, squares: Squares) -> Spread:
+        return crossed_spread(squares, self.num_seeds, self.units.shape[2], self.free_seed)
+
+    @cached_property
     def spread(self) -> Spread:
         """[n] variance of each mean, and its degrees of freedom."""
-        return crossed_spread(Squares(*(np.diag(part) for part in self.products)), *self.units.shape[1:])
+        return self._spread(Squares(*(np.diag(part) for part in self.products)))
 
     @cached_property
     def pairs(self) -> Pairs:
-        """Every paired difference, as ``paired_difference`` gives it for one."""
+        """Every paired difference of the family."""
         own = Squares(*(np.add.outer(np.diag(part), np.diag(part)) for part in self.products))
         squares = Squares(*(np.maximum(both - 2 * part, 0.0) for both, part in zip(own, self.products, strict=True)))
-        variance, degrees = crossed_spread(squares, *self.units.shape[1:])
-        seen = variance * self.units[0].size > SAME * sum(own)
+        variance, degrees = self._spread(squares)
+        # Equal rows show no spread, whatever the family says of seeds.
+        seen = squares.item + squares.noise > SAME * (own.item + own.noise)
         error = np.where(seen, np.sqrt(variance), np.nan)
         difference = np.subtract.outer(self.means, self.means)
         p_value = np.where(seen, 2 * special.stdtr(degrees, -np.abs(difference) / error), 1.0)
@@ -110,8 +139,12 @@ class Panel:
         return Pairs(difference, error, degrees, p_value)
 
     def difference(self, first: int, second: int) -> Interval:
-        """Return the paired difference of two entries, by their places in ``names``."""
-        return self.combination({self.names[first]: 1.0, self.names[second]: -1.0})
+        """Return the paired difference of two entries, by their places in ``names``, as the family sees it."""
+        if not self.ranks or np.isnan(self.pairs.error[first, second]):
+            return self.combination({self.names[first]: 1.0, self.names[second]: -1.0})
+        gap, error, degrees, _ = (float(part[first, second]) for part in self.pairs)
+        half = float(special.stdtrit(degrees, (1 + LEVEL) / 2)) * error
+        return Interval(gap, gap - half, gap + half, self.num_seeds, self.num_items, SEEDS_AND_ITEMS, error, degrees)
 
     def combination(self, weights: Mapping[str, float]) -> Interval:
         """Return a weighted sum of entries' scores, with the interval of the same sum of their items."""
@@ -125,10 +158,10 @@ class Panel:
         """[NUM_DRAWS, n] means that other seeds and items could have given, jointly; None with one seed.
 
         A draw is ``mean + seed part + item part``. The seed part gives every seed one weight, the same for all entries,
-        so that entries which move together under a seed do so in the draws; its scale is drawn as that of Student's t
-        with ``S - 1`` degrees of freedom, and each entry's part is shrunk by ``1 - MS_residual / MS_seed`` (0 where
-        that is negative), as in its interval. The item part is normal with the joint covariance of the item means.
-        Random words are Philox's, from a fixed key: the same on every build.
+        so that entries which move together under a seed do so in the draws, and adds what the family lends (``prior``);
+        its scale is drawn as that of Student's t with the seeds' degrees of freedom, and each entry's part is shrunk by
+        ``1 - MS_residual / MS_seed`` (0 where that is negative), as in its interval. The item part is normal with the
+        joint covariance of the item means. Random words are Philox's, from a fixed key: the same on every build.
         """
         if not self.ranks:
             return None
@@ -136,14 +169,20 @@ class Panel:
         squares = Squares(*(np.diag(part) for part in self.products))
         seen = squares.seed > squares.noise * (1 + 1e-9)
         shrunk = np.sqrt(np.where(seen, 1 - squares.noise / np.where(seen, squares.seed, 1.0), 0.0))
-        by_seed = self.units.mean(axis=2) - self.units.mean(axis=(1, 2))[:, None]
-        loadings = by_seed * shrunk[:, None] / np.sqrt(num_seeds * (num_seeds - 1))
+        own = self.by_seed / np.sqrt(num_seeds * self.free_seed)
+        lent = np.sqrt(self.prior.degrees * self.prior.squares / (self.free_seed * num_seeds * num_units))
+        moves = (
+            normals(f"seeds {self.key}", NUM_DRAWS, num_seeds) @ own.T
+            + normals(f"prior {self.key}", NUM_DRAWS, num_entries) * lent
+        )
+        scale = np.sqrt(self.free_seed / chi_squares(f"scale of seeds {self.key}", self.free_seed, NUM_DRAWS))
         lacking = np.diag(np.maximum(squares.noise - squares.item, 0.0))
         root = _root((self.products.item + lacking) / (num_seeds * num_units))
-        scale = np.sqrt((num_seeds - 1) / chi_squares("scale of seeds", num_seeds - 1, NUM_DRAWS))
-        seeds = scale[:, None] * (normals("seeds", NUM_DRAWS, num_seeds) @ loadings.T)
-        # Entries with equal rows must stay equal: rounding would break their tie by chance.
-        return np.round(self.means + seeds + normals("items", NUM_DRAWS, num_entries) @ root, 12)
+        items = normals(f"items {self.key}", NUM_DRAWS, num_entries) @ root
+        # Entries with equal rows are one: chance and rounding must not break their tie.
+        seen_first: dict[bytes, int] = {}
+        twins = [seen_first.setdefault(one.tobytes(), place) for place, one in enumerate(self.units)]
+        return np.asarray((self.means + scale[:, None] * moves * shrunk + items)[:, twins])
 
 
 def _root(covariance: Matrix) -> Matrix:
@@ -152,7 +191,7 @@ def _root(covariance: Matrix) -> Matrix:
     return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T)
 
 
-def panel_of(entries: Mapping[str, Entry], higher_is_better: bool) -> Panel | None:
+def panel_of(entries: Mapping[str, Entry], higher_is_better: bool, key: str = "") -> Panel | None:
     """Cut entries to the seeds and items that all have; None with fewer than two that can be compared.
 
     Raises:
@@ -173,6 +212,7 @@ def panel_of(entries: Mapping[str, Entry], higher_is_better: bool) -> Panel | No
         np.stack([shared[name].units for name in names]),
         len(shared[names[0]].item_ids),
         dict.fromkeys(sorted(shared.keys() - set(names)), UNDEFINED),
+        key,
     )
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from scipy import special
 
 from leaderboard.panel import Panel
-from leaderboard.statistics import LEVEL, Matrix
+from leaderboard.spread import Matrix
+from leaderboard.statistics import LEVEL
 
 
 def frontier(points: Sequence[tuple[float, float]], higher_is_better: bool = True) -> list[int]:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
-Matrix = NDArray[np.float64]
+from leaderboard.spread import Matrix
 
 
 def uniforms(purpose: str, number: int) -> Matrix:

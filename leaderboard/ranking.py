@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from leaderboard.compare import detectable, told_apart
 from leaderboard.panel import Panel, panel_of
-from leaderboard.statistics import Entry, Interval, Matrix
+from leaderboard.statistics import Entry, Interval
+
+MOST_LETTERED = 50
+"""Families of more entries get no letters: hundreds of overlapping groups tell a reader nothing."""
 
 
 class Place(NamedTuple):
@@ -19,7 +22,7 @@ class Place(NamedTuple):
     name: str
     mean: float
     letters: tuple[str, ...]
-    """Two entries share a letter if and only if the data do not tell them apart."""
+    """Two entries share a letter if and only if the data do not tell them apart; none in a family of over 50."""
     rank_low: int
     rank_high: int
     """The true rank lies between these for all entries of the family at once, with 95 % confidence."""
@@ -38,7 +41,7 @@ class Ranking(NamedTuple):
 
     places: tuple[Place, ...]
     detectable: float | None
-    """Median over all pairs of the smallest true difference found in 80 % of repetitions."""
+    """Smallest true difference found in 80 % of repetitions, for a pair of the median standard error."""
     num_seeds: int
     num_items: int
     left_out: Mapping[str, str]
@@ -71,11 +74,12 @@ def rank(entries: Mapping[str, Entry], higher_is_better: bool) -> Ranking | None
 def ranking_of(panel: Panel) -> Ranking:
     """Rank the entries of a panel with at least two seeds."""
     apart = told_apart(panel)
-    letters = letter_groups(apart[np.ix_(panel.order, panel.order)])
+    lettered = len(panel.names) <= MOST_LETTERED
+    letters = letter_groups(apart[np.ix_(panel.order, panel.order)]) if lettered else [()] * len(panel.names)
     low, high = rank_bounds(panel, apart)
     chances = best_chances(panel)
-    least = detectable(panel.pairs.error, panel.pairs.degrees, len(panel.names))
-    best = int(panel.order[0])
+    best, size = int(panel.order[0]), len(panel.names)
+    least = detectable(panel.pairs.error[best], panel.pairs.degrees[best], size)
     places = tuple(
         Place(
             name=panel.names[entry],
@@ -85,14 +89,16 @@ def ranking_of(panel: Panel) -> Ranking:
             rank_high=int(high[entry]),
             best_chance=chances[panel.names[entry]],
             gap=panel.difference(best, entry) if number else None,
-            detectable=_known(least[best, entry]) if number else None,
+            detectable=_known(least[entry]) if number else None,
             below_best=bool(apart[best, entry]),
         )
         for number, entry in enumerate(map(int, panel.order))
     )
-    seen = least[np.triu_indices(len(panel.names), 1)]
-    seen = seen[np.isfinite(seen)]
-    median = float(np.median(seen)) if seen.size else None
+    seen = np.isfinite(panel.pairs.error) & ~np.eye(size, dtype=bool)
+    if not seen.any():
+        return Ranking(places, None, panel.num_seeds, panel.num_items, panel.left_out)
+    usual = [np.median(part[seen], keepdims=True) for part in (panel.pairs.error, panel.pairs.degrees)]
+    median = _known(detectable(usual[0], usual[1], size)[0])
     return Ranking(places, median, panel.num_seeds, panel.num_items, panel.left_out)
 
 
@@ -123,8 +129,7 @@ def letter_groups(apart: NDArray[np.bool_]) -> list[tuple[str, ...]]:
     Args:
         apart: [n, n], symmetric, which entries differ; best mean first.
     """
-    alike = ~apart
-    np.fill_diagonal(alike, True)
+    alike: NDArray[np.bool_] = np.logical_or(~apart, np.eye(len(apart), dtype=bool))
     covered = np.zeros_like(alike)
     groups: list[NDArray[np.intp]] = []
     for first in range(len(alike)):
@@ -143,7 +148,7 @@ def letter_groups(apart: NDArray[np.bool_]) -> list[tuple[str, ...]]:
 def _group(alike: NDArray[np.bool_], seed: Sequence[int], candidates: NDArray[np.intp]) -> NDArray[np.intp]:
     """Grow a group from two entries, best first, until no other entry is like all of its members."""
     members = sorted(set(seed))
-    fits = alike[members].all(axis=0)
+    fits = np.asarray(alike[members].all(axis=0))
     for candidate in candidates:
         if candidate not in members and fits[candidate]:
             members.append(int(candidate))
@@ -184,9 +189,7 @@ def best_chances(panel: Panel) -> dict[str, float]:
     """
     if panel.draws is None:
         return {}
-    return dict(zip(panel.names, map(float, _shares(panel.sign * panel.draws)), strict=True))
-
-
-def _shares(draws: Matrix) -> Matrix:
+    draws = panel.sign * panel.draws
     first = draws == draws.max(axis=1, keepdims=True)
-    return np.asarray((first / first.sum(axis=1, keepdims=True)).mean(axis=0))
+    shares = (first / first.sum(axis=1, keepdims=True)).mean(axis=0)
+    return dict(zip(panel.names, map(float, shares), strict=True))

@@ -9,8 +9,8 @@ Metrics that are not means of items enter through their jackknife pseudo-values 
 ``C * score - (C - 1) * score without c`` for C clusters. For accuracy on single items the pseudo-value of an item is
 the item itself, so both roads are one.
 
-With three seeds and 300 items, simulated coverage is 93 to 97 % for seed effects of 0 to 0.3 on the logit. Two seeds
-give 88 to 98 %: one degree of freedom cannot tell a small seed effect from none.
+Simulated coverage is 92 to 98 % for 3 and 5 seeds, 300 and 1,000 items, and seed effects of 0 to 0.3 on the logit. Two
+seeds give 88 to 98 %: one degree of freedom cannot tell a small seed effect from none.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from harness.metric import Metric, Rows
-
-Matrix = NDArray[np.float64]
+from leaderboard.spread import Matrix, Spread, crossed_spread, mean_squares
 
 SEEDS_AND_ITEMS = "seeds and items"
 ITEMS_ONLY = "items only"
@@ -59,54 +58,6 @@ class Interval(NamedTuple):
         if self.error is None or self.degrees is None:
             return None
         return float(2 * stats.t.sf(abs(self.estimate) / self.error, self.degrees))
-
-
-class Squares(NamedTuple):
-    """Mean squares of the two-way layout of one entry, or of many at once (arrays of one shape)."""
-
-    seed: Matrix
-    item: Matrix
-    noise: Matrix
-    """Of the residual."""
-
-
-class Spread(NamedTuple):
-    """Variance of a mean, and the degrees of freedom it was estimated with."""
-
-    variance: Matrix
-    degrees: Matrix
-
-
-def mean_squares(matrix: Matrix) -> Squares:
-    """Return the mean squares of a [..., num_seeds, num_items] matrix with at least two seeds and two items."""
-    num_seeds, num_items = matrix.shape[-2:]
-    mean = matrix.mean(axis=(-2, -1), keepdims=True)
-    by_seed, by_item = matrix.mean(axis=-1, keepdims=True) - mean, matrix.mean(axis=-2, keepdims=True) - mean
-    residual = matrix - mean - by_seed - by_item
-    return Squares(
-        num_items * (by_seed**2).sum(axis=(-2, -1)) / (num_seeds - 1),
-        num_seeds * (by_item**2).sum(axis=(-2, -1)) / (num_items - 1),
-        (residual**2).sum(axis=(-2, -1)) / ((num_seeds - 1) * (num_items - 1)),
-    )
-
-
-def crossed_spread(squares: Squares, num_seeds: int, num_items: int) -> Spread:
-    """Return the variance of the grand mean under the two-way random model, with Satterthwaite's degrees of freedom.
-
-    In mean squares the variance is ``(MS_seed + MS_item - MS_residual) / (S I)``. A variance component that would be
-    negative is set to 0, which replaces its mean square by the residual's and can only widen the interval.
-    """
-    seed, noise = squares.seed, squares.noise
-    item = np.maximum(squares.item, noise)
-    free_seed, free_item = num_seeds - 1, num_items - 1
-    # No seed effect is seen: the items alone carry the variance, and their degrees of freedom. Small counts often make
-    # the two equal but for rounding, which must not choose between the two branches.
-    unseen = seed <= noise * (1 + 1e-9)
-    total = np.where(unseen, item, seed + item - noise)
-    weights = seed**2 / free_seed + squares.item**2 / free_item + noise**2 / (free_seed * free_item)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        degrees = np.where(unseen, free_item, np.maximum(1.0, total**2 / weights))
-    return Spread(total / (num_seeds * num_items), degrees)
 
 
 def _spread(matrix: Matrix) -> Spread:

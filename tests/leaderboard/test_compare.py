@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from harness.metric import METRICS
-from leaderboard.compare import compare, holm, standing
+from leaderboard.compare import below_best, compare, detectable, holm, standing, told_apart
 from leaderboard.load import Run, load_records
 from leaderboard.statistics import Entry
 from tests.leaderboard.making import Made, answers
+from tests.leaderboard.simulated import answers as simulated
+from tests.leaderboard.simulated import panel
 
 
 def cell(num_right: int, num_seeds: int = 3, shift: int = 0) -> Entry:
@@ -48,6 +51,46 @@ def test_holm_steps_down_and_stops_at_the_first_that_fails() -> None:
     assert holm({"a": 0.001, "b": 0.02, "c": 0.03, "d": 0.9, "e": None}) == ["a"]
     assert holm({"a": 0.001, "b": 0.012, "c": 0.03}) == ["a", "b", "c"]
     assert holm({}) == []
+
+
+def test_the_choice_of_the_best_is_paid_for() -> None:
+    # Three others: 6, 3 and 1 pairs are left as entries leave.
+    assert below_best({"a": 0.008, "b": 0.016, "c": 0.049, "d": None}) == ["a", "b", "c"]
+    assert below_best({"a": 0.009, "b": 0.016, "c": 0.049}) == []
+    assert below_best({"a": 0.017, "b": 0.02, "c": 0.001}) == ["c"]
+    assert below_best({"a": 0.05}) == ["a"]
+
+
+def test_told_apart_is_holm_over_all_pairs_and_what_is_below_the_best() -> None:
+    found = panel(simulated(np.random.default_rng(4), 1, [0.0, 0.1, 1.2, 1.6, 3.0], (3, 300), [0.1] * 5)[0])
+    p_value = found.pairs.p_value
+    pairs = {f"{a} {b}": float(p_value[a, b]) for a in range(5) for b in range(a)}
+    best = int(found.order[0])
+    expected = {frozenset(map(int, name.split())) for name in holm(pairs)}
+    expected |= {frozenset((best, int(name))) for name in below_best({str(k): p_value[best, k] for k in range(4)})}
+    apart = told_apart(found)
+    assert {frozenset((a, b)) for a in range(5) for b in range(5) if apart[a, b]} == expected
+    assert (apart == apart.T).all()
+    assert 0 < apart.sum() < 20
+
+
+@pytest.mark.parametrize("degrees", [2.0, 7.5, 400.0])
+def test_detectable_is_found_in_80_percent_of_repetitions(degrees: float) -> None:
+    (least,) = detectable(np.array([0.01]), np.array([degrees]), 5)
+    critical = stats.t.isf(0.05 / 10 / 2, degrees)
+    assert stats.nct.sf(critical, degrees, least / 0.01) == pytest.approx(0.8, abs=1e-6)
+    assert np.isnan(detectable(np.array([np.nan]), np.array([degrees]), 5)).all()
+
+
+def test_the_family_of_one_pair_is_the_paired_t_test_of_scipy() -> None:
+    # Seeds that agree leave the items alone: the paired difference is scipy's paired t test.
+    stream = np.random.default_rng(6)
+    rows = (stream.random((2, 200)) < [[0.8], [0.7]]).astype(float)
+    units = np.repeat(rows[:, None], 3, axis=1)
+    expected = stats.ttest_rel(rows[0], rows[1])
+    found = panel(units)
+    assert found.pairs.p_value[0, 1] == pytest.approx(expected.pvalue)
+    assert found.pairs.difference[0, 1] / found.pairs.error[0, 1] == pytest.approx(expected.statistic)
 
 
 def test_standing_parts_the_far_from_the_near() -> None:

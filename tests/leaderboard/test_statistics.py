@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -165,61 +163,3 @@ def test_nothing_to_pair_is_refused() -> None:
         paired_difference(cell.part([0], cell.item_ids), cell.part([1], cell.item_ids))
     with pytest.raises(ValueError, match="compare one metric"):
         paired_difference(cell, entry("f1", np.ones((2, 4)), np.ones(4)))
-
-
-def coverage(num_rounds: int, hit: Callable[[np.random.Generator], bool]) -> float:
-    """Return the percentage of rounds that hit, from a fixed stream."""
-    stream = np.random.default_rng(20)
-    return 100 * sum(hit(stream) for _ in range(num_rounds)) / num_rounds
-
-
-def chances(stream: np.random.Generator, easy: Matrix, seed_spread: float) -> Matrix:
-    """Return the probability of a right answer for 3 seeds x items."""
-    return 1 / (1 + np.exp(-(1 + seed_spread * stream.normal(size=(3, 1)) + easy)))
-
-
-@pytest.mark.parametrize("seed_spread", [0.0, 0.1, 0.3])
-def test_coverage_of_the_mean_is_92_to_98_percent(seed_spread: float) -> None:
-    spread = np.hypot(seed_spread, 1.5)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    truth = float(weights @ (1 / (1 + np.exp(-(1 + spread * nodes)))) / weights.sum())
-
-    def hit(stream: np.random.Generator) -> bool:
-        right = stream.random((3, 300)) < chances(stream, 1.5 * stream.normal(size=300), seed_spread)
-        found = mean_interval(right.astype(np.float64))
-        assert found.low is not None
-        assert found.high is not None
-        return found.low <= truth <= found.high
-
-    assert 92 <= coverage(1500, hit) <= 98
-
-
-@pytest.mark.parametrize("seed_spread", [0.0, 0.1, 0.3])
-def test_coverage_of_a_paired_difference_is_92_to_98_percent(seed_spread: float) -> None:
-    def hit(stream: np.random.Generator) -> bool:
-        # Two methods of equal quality that share what makes an item hard, and differ in what they know of it.
-        easy = 1.2 * stream.normal(size=300)
-        both = [chances(stream, easy + 0.9 * stream.normal(size=300), seed_spread) for _ in range(2)]
-        first, second = ((stream.random((3, 300)) < chance).astype(np.float64) for chance in both)
-        found = mean_interval(first - second)
-        assert found.low is not None
-        assert found.high is not None
-        return found.low <= 0 <= found.high
-
-    assert 92 <= coverage(1500, hit) <= 98
-
-
-def test_coverage_of_matthews_is_92_to_98_percent() -> None:
-    # Symmetric classes and errors: the correlation is twice the accuracy minus one, so the truth is known.
-    nodes, weights = np.polynomial.hermite_e.hermegauss(60)
-    truth = 2 * float(weights @ (1 / (1 + np.exp(-(1 + np.hypot(0.1, 1.5) * nodes)))) / weights.sum()) - 1
-
-    def hit(stream: np.random.Generator) -> bool:
-        references = stream.integers(0, 2, 300).astype(np.float64)
-        right = stream.random((3, 300)) < chances(stream, 1.5 * stream.normal(size=300), 0.1)
-        found = score_interval(entry("matthews", np.where(right, references, 1 - references), references))
-        assert found.low is not None
-        assert found.high is not None
-        return found.low <= truth <= found.high
-
-    assert 92 <= coverage(400, hit) <= 98

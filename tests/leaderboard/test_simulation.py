@@ -1,0 +1,159 @@
+"""What the statistics promise, shown on data whose truth is known: coverage, error rates, ranks, chances."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import special
+
+from harness.metric import METRICS
+from leaderboard.compare import detectable, told_apart
+from leaderboard.pareto import frontier_band, frontier_chances
+from leaderboard.ranking import best_chances, rank_bounds
+from leaderboard.spread import crossed_spread, mean_squares
+from leaderboard.statistics import Entry, score_interval
+from tests.leaderboard.simulated import Matrix, answers, panels, truth
+
+CELLS = list(itertools.product((3, 5), (300, 1000), (0.0, 0.1, 0.3)))
+EQUAL = [1.0] * 10
+
+
+def covered(values: Matrix, expected: float) -> float:
+    """Return the percentage of [rounds, seeds, items] whose interval holds the truth."""
+    spread = crossed_spread(mean_squares(values), *values.shape[1:])
+    half = special.stdtrit(spread.degrees, 0.975) * np.sqrt(spread.variance)
+    return 100 * float((np.abs(values.mean(axis=(1, 2)) - expected) <= half).mean())
+
+
+@pytest.mark.parametrize(("num_seeds", "num_items", "seed_spread"), CELLS)
+def test_intervals_of_means_and_differences_cover_92_to_98_percent(
+    num_seeds: int, num_items: int, seed_spread: float
+) -> None:
+    stream = np.random.default_rng(20)
+    parts = [answers(stream, 400, [1.0, 1.0], (num_seeds, num_items), [seed_spread] * 2) for _ in range(5)]
+    first, second = (np.concatenate([part[:, entry] for part in parts]) for entry in (0, 1))
+    assert 92 <= covered(first, truth(1.0, seed_spread)) <= 98
+    assert 92 <= covered(first - second, 0.0) <= 98
+
+
+def test_intervals_of_matthews_cover_92_to_98_percent() -> None:
+    # Symmetric classes and errors: the correlation is twice the accuracy minus one, so the truth is known.
+    stream = np.random.default_rng(20)
+    right = answers(stream, 400, [1.0], (3, 300), [0.1])[:, 0]
+    expected, hits = 2 * truth(1.0, 0.1) - 1, 0
+    ids = tuple(map(str, range(300)))
+    for one in right:
+        references = stream.integers(0, 2, 300).astype(np.float64)
+        predictions = np.where(one > 0, references, 1 - references)
+        rows = {
+            seed: METRICS["matthews"].rows(row.tolist(), references.tolist()) for seed, row in enumerate(predictions)
+        }
+        found = score_interval(Entry(METRICS["matthews"], ids, ids, rows))
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= expected <= found.high
+    assert 92 <= 100 * hits / len(right) <= 98
+
+
+@pytest.mark.parametrize(
+    "seed_spreads", [[0.0] * 10, [0.3] * 10, [0.1] * 5 + [0.4] * 5], ids=["no seed effect", "equal", "uneven"]
+)
+@pytest.mark.parametrize("num_seeds", [3, 5])
+def test_ten_equal_entries_are_told_apart_in_at_most_5_percent_of_families(
+    num_seeds: int, seed_spreads: list[float]
+) -> None:
+    num_rounds = 400
+    # Equal in truth: a level that makes up for what the spread of seeds takes from the mean.
+    levels = [1.0 + 0.5 * (truth(1.0, 0.0) - truth(1.0, spread)) / 0.07 for spread in seed_spreads]
+    wrong = sum(told_apart(one).any() for one in panels(num_rounds, levels, (num_seeds, 300), seed_spreads))
+    assert 100 * wrong / num_rounds <= 5
+
+
+def test_two_blocks_of_equal_entries_are_parted_between_and_not_within() -> None:
+    block = np.repeat([0, 1], 5)
+    within, num_rounds, between = 0, 400, 0.0
+    for one in panels(num_rounds, [1.0] * 5 + [1.6] * 5, (3, 300), [0.1] * 10):
+        apart, same = told_apart(one), np.equal.outer(block, block)
+        within += (apart & same).any()
+        between += apart[~same].mean() / num_rounds
+    assert 100 * within / num_rounds <= 5
+    assert between > 0.3
+
+
+@pytest.mark.parametrize("step", [0.0, 0.15, 0.6])
+def test_rank_intervals_hold_every_true_rank_in_at_least_95_percent_of_families(step: float) -> None:
+    levels = [step * number for number in range(8)]
+    ranks = np.arange(8, 0, -1)
+    held, width, num_rounds = 0, 0.0, 300
+    for one in panels(num_rounds, levels, (3, 300), [0.2] * 8):
+        low, high = rank_bounds(one, told_apart(one))
+        held += ((low <= ranks) & (ranks <= high)).all()
+        width += float((high - low).mean()) / num_rounds
+    assert 100 * held / num_rounds >= 95
+    assert width > 6.9 if step == 0 else width < 6.9
+
+
+def test_equal_entries_have_equal_chances_of_being_the_best() -> None:
+    chances = np.array([list(best_chances(one).values()) for one in panels(400, [1.0, 1.0], (3, 300), [0.2] * 2)])
+    assert chances.sum(axis=1) == pytest.approx(1)
+    # The chance of one is spread over 0 to 1 from family to family; its mean is 0.5 within its standard error.
+    assert chances[:, 0].mean() == pytest.approx(0.5, abs=0.04)
+
+
+def test_chances_of_being_the_best_come_true_as_often_as_they_say() -> None:
+    stream = np.random.default_rng(5)
+    said, best = [], []
+    for _ in range(800):
+        levels = list(1.0 + 0.25 * stream.normal(size=4))
+        (one,) = panels(1, levels, (3, 300), [0.15] * 4, seed=int(stream.integers(1 << 31)))
+        said += list(best_chances(one).values())
+        best += [level == max(levels) for level in levels]
+    chances, came_true = np.array(said), np.array(best)
+    for low, high in itertools.pairwise((0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.001)):
+        chosen = (chances >= low) & (chances < high)
+        assert chosen.sum() > 100
+        assert came_true[chosen].mean() == pytest.approx(chances[chosen].mean(), abs=0.12)
+
+
+def test_a_place_on_the_frontier_comes_true_as_often_as_it_says() -> None:
+    stream = np.random.default_rng(6)
+    said, on = [], []
+    sizes = {"e0": 1.0, "e1": 2.0, "e2": 3.0}
+    for _ in range(600):
+        levels = list(1.0 + 0.25 * stream.normal(size=3))
+        (one,) = panels(1, levels, (3, 300), [0.15] * 3, seed=int(stream.integers(1 << 31)))
+        said += list(frontier_chances(one, sizes).values())
+        on += [level >= max(levels[: place + 1]) for place, level in enumerate(levels)]
+    chances, came_true = np.array(said), np.array(on)
+    assert (chances[::3] == 1).all()
+    for low, high in itertools.pairwise((0.0, 0.2, 0.5, 0.8, 1.0)):
+        chosen = (chances >= low) & (chances < high)
+        assert chosen.sum() > 50
+        assert came_true[chosen].mean() == pytest.approx(chances[chosen].mean(), abs=0.12)
+
+
+@pytest.mark.parametrize("step", [0.0, 0.3])
+def test_the_band_of_the_frontier_holds_the_best_true_score(step: float) -> None:
+    levels = [1.0 + step * number for number in range(6)]
+    sizes = {f"e{number}": 10.0**number for number in range(6)}
+    held, num_rounds = np.zeros(6), 300
+    for one in panels(num_rounds, levels, (3, 300), [0.2] * 6):
+        band = frontier_band(one, sizes)
+        held += [step.low <= truth(level, 0.2) <= step.high for step, level in zip(band, levels, strict=True)]
+    assert (100 * held / num_rounds >= 92).all()
+
+
+def test_the_smallest_detectable_difference_is_found_in_about_80_percent() -> None:
+    # Without a seed effect errors are nearly constant, so that one difference can be set for all rounds.
+    shape, num_rounds = (3, 300), 300
+    gaps = [float(detectable(one.pairs.error[:1, 1], one.pairs.degrees[:1, 1], 2)[0]) for one in PILOT]
+    level = float(np.interp(np.mean(gaps), *LIFT))
+    found = sum(told_apart(one)[0, 1] for one in panels(num_rounds, [1.0, 1.0 + level], shape, [0.0, 0.0], seed=3))
+    assert 72 <= 100 * found / num_rounds <= 88
+
+
+PILOT = list(panels(40, [1.0, 1.4], (3, 300), [0.0, 0.0], seed=2))
+LIFTS = np.linspace(0, 2, 41)
+LIFT = ([truth(1.0 + lift, 0.0) - truth(1.0, 0.0) for lift in LIFTS], LIFTS)
