@@ -11,7 +11,7 @@ import numpy as np
 from leaderboard import paths
 from leaderboard.cells import Ground, Row, Section, anchor
 from leaderboard.columns import Column, headline
-from leaderboard.families import families
+from leaderboard.families import Family, families
 from leaderboard.load import Run
 from leaderboard.standings import Ranked, Study, study
 from leaderboard.wording import names
@@ -86,9 +86,14 @@ class Sheet:
         return {column.task: column for column in self.section.columns}
 
     @cached_property
+    def families(self) -> tuple[Family, ...]:
+        """What competes at one budget, with its rankings."""
+        return families(self.section, self.names)
+
+    @cached_property
     def studies(self) -> dict[str, Study]:
         """Task to what it says of its entries."""
-        found = families(self.section, self.names)
+        found = self.families
         return {column.task: study(self.section, column, found, self.names) for column in self.section.columns}
 
     def anchor(self, row: Row) -> str:
