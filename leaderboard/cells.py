@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -161,9 +161,15 @@ class Section:
     ground: Ground
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
-    num_trials: int
+    trials: tuple[Run, ...] = field(compare=False)
+    """The runs of searches, which have no row."""
     mixed: tuple[str, ...]
     """Environment facts in which its rows differ."""
+
+    @property
+    def num_trials(self) -> int:
+        """How many runs of searches there are."""
+        return len(self.trials)
 
 
 class _Judgement(NamedTuple):
@@ -221,7 +227,8 @@ def _section(key: Ground, runs: Sequence[Run], judgement: _Judgement, unreadable
             rows.append(_row(part, settings, cells))
     rows.sort(key=lambda row: (row.size is None, row.size or 0.0, row.label, row.targets, row.settings))
     mixed = differing(run.record for run in finals if run.record.status == "ok")
-    return Section(key, columns, tuple(rows), num_trials=len(runs) - len(finals), mixed=mixed)
+    trials = tuple(run for run in runs if run.record.spec.purpose == "trial")
+    return Section(key, columns, tuple(rows), trials, mixed)
 
 
 def _row(runs: Sequence[Run], settings: Settings, cells: Mapping[str, Cell]) -> Row:

@@ -1,110 +1,156 @@
-"""The chart of one task: score against trained parameters, drawn once to static SVG that follows the page's colours.
+"""The chart of one task as a Vega-Lite specification: score against trained parameters, on a logarithmic axis.
 
-Methods that train nothing outside the head have no place on a logarithmic axis: they are horizontal lines. Colours
-are written as marker values that become CSS variables, so that one drawing serves light and dark.
+Altair builds one empty chart, since building takes longer than drawing; each chart fills in its rows, titles and
+scales. Methods that train nothing outside the head have no place on a logarithmic axis: they are horizontal lines.
+Colours are marker values that become what the place needs, so that one specification serves light, dark and print.
 """
 
 from __future__ import annotations
 
-import html
-import re
+import copy
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import altair as alt
-import vl_convert
 
 from leaderboard.labels import Box, Wish, along, around, place
-from leaderboard.marks import HEIGHT, WIDTH, Frame, Series, frame_of, ticks
+from leaderboard.marks import HEIGHT, WIDTH, Drawing, Frame, Series, frame_of, marker, ticks
 
 INK, FAINT, GROUND = "#0a0be0", "#0a0be1", "#0a0be2"
-_VARIABLES = {INK: "--chart-ink", FAINT: "--chart-faint", GROUND: "--ground"}
+Row = dict[str, Any]  # Any: numbers and texts
+Specification = dict[str, Any]  # Any: Vega-Lite's own tree
+RING, INNER_RING = 190, 60
+"""Areas of the two rings of a reported number, in square pixels."""
 
 
-def draw(
-    series: Sequence[Series], sizes: Sequence[float], unit: str, description: str, top: float | None = None
-) -> str:
-    """Return one chart as an SVG element, or an empty text where there is nothing to draw.
-
-    Args:
-        series: everything with a number, in the order of the key.
-        sizes: trained parameters that the axis must reach, equal for all charts that stand side by side.
-        unit: title of the score axis.
-        description: what a screen reader says in place of the drawing.
-        top: the largest possible score.
-    """
-    if not any(one.points for one in series):
-        return ""
-    frame = frame_of(series, sizes, top)
-    curves = [one for one in series if not one.reference]
-    lines = [one for one in series if one.reference]
-    layers = [*_references(lines, frame), *_curves(curves), _texts(series, frame)]
-    across = alt.Scale(type="log", domain=frame[:2], nice=False)
-    x = alt.X("x:Q", title="trained parameters (log scale)", scale=across)
-    y = alt.Y("y:Q", title=unit, scale=alt.Scale(domain=frame[2:], nice=False, zero=False))
-    x = x.axis(values=ticks(frame.x_low, frame.x_high), format="~s")
-    axes = _layer([{"x": frame.x_low, "y": frame.y_low}]).mark_point(opacity=0).encode(x=x, y=y)
-    chart = alt.layer(axes, *layers).properties(width=WIDTH, height=HEIGHT, background="transparent")
-    chart = chart.configure(**_config())
-    return _inline(vl_convert.vegalite_to_svg(chart.to_dict()), description)
+def specification(drawing: Drawing) -> Specification:
+    """Return the Vega-Lite specification of a drawing, which must not be empty."""
+    frame = frame_of(drawing)
+    chart = copy.deepcopy(_empty())
+    chart["datasets"] = {name: list(rows) for name, rows in _rows(drawing, frame).items()}
+    axes = chart["layer"][0]["encoding"]
+    axes["x"]["scale"]["domain"] = list(frame[:2])
+    axes["x"]["title"] = drawing.across
+    axes["x"]["axis"] = {"values": ticks(frame.x_low, frame.x_high), "format": drawing.numbers}
+    axes["y"]["scale"]["domain"] = list(frame[2:])
+    axes["y"]["title"] = drawing.up
+    # A layer without rows costs time and draws empty groups.
+    chart["layer"] = [one for one in chart["layer"] if chart["datasets"][one["data"]["name"]]]
+    chart["datasets"] = {name: rows for name, rows in chart["datasets"].items() if rows}
+    return chart
 
 
-def _layer(rows: Sequence[dict[str, Any]]) -> alt.Chart:  # Any: numbers and texts
-    """Return a chart over its own rows."""
-    return alt.Chart(alt.InlineData(values=list(rows)))
+@cache
+def _empty() -> Specification:
+    """Return the chart without rows; what it draws later lies over what it draws first."""
+    x = alt.X("x:Q", scale=alt.Scale(type="log", nice=False))
+    y = alt.Y("y:Q", scale=alt.Scale(nice=False, zero=False))
+    ground = alt.value(GROUND)
+    colour = alt.Color("colour:N", scale=None)
+    fill, stroke = alt.Fill("colour:N", scale=None), alt.Stroke("colour:N", scale=None)
+    own = alt.Shape("shape:N", scale=None)
+    across, upright = {"x": "x:Q", "x2": "x2:Q"}, {"y": "low:Q", "y2": "high:Q"}
+    spot = {"x": "x:Q", "y": "y:Q"}
+
+    def over(name: str) -> alt.Chart:
+        return alt.Chart(alt.NamedData(name))
+
+    def points(name: str, **how: Any) -> alt.Chart:  # Any: properties of a mark
+        made: alt.Chart = over(name).mark_point(filled=True, opacity=1, **how)
+        return made
+
+    chart = alt.layer(
+        over("corner").mark_point(opacity=0).encode(x=x, y=y),
+        over("band").mark_area(interpolate="step-after", color=INK, opacity=0.1).encode(x="x:Q", **upright),
+        over("band").mark_line(interpolate="step-after", color=INK, strokeWidth=1, opacity=0.45).encode(**spot),
+        over("references").mark_rect(opacity=0.09).encode(**across, **upright, color=colour),
+        over("references").mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(**across, y="y:Q", color=colour),
+        over("levels").mark_rule(strokeDash=[1, 3], strokeWidth=1.2).encode(**across, y="y:Q", color=colour),
+        over("lines")
+        .mark_line(strokeWidth=1.5, opacity=0.75)
+        .encode(**spot, color=colour, detail="name:N", order="x:Q"),
+        over("bars").mark_rule(strokeWidth=1.6).encode(x="x:Q", **upright, color=colour),
+        over("dashed").mark_rule(strokeWidth=1.6, strokeDash=[2, 2]).encode(x="x:Q", **upright, color=colour),
+        points("quoted", shape="circle", size=RING, strokeWidth=1.2, fill="none").encode(**spot, stroke=stroke),
+        points("quoted", shape="circle", size=INNER_RING, strokeWidth=1.2).encode(**spot, fill=ground, stroke=stroke),
+        points("filled", size=85, strokeWidth=1.2).encode(**spot, fill=fill, stroke=ground, shape=own),
+        points("hollow", size=85, strokeWidth=1.2).encode(**spot, fill=ground, stroke=stroke, shape=own),
+        over("texts").mark_text(fontSize=11, fontWeight=500).encode(**spot, text="text:N", color=colour),
+    )
+    chart = chart.properties(width=WIDTH, height=HEIGHT, background="transparent").configure(**_config())
+    found: Specification = chart.to_dict()
+    return found
 
 
-def _colour() -> alt.Color:
-    return alt.Color("colour:N", scale=None)
+def _rows(drawing: Drawing, frame: Frame) -> dict[str, Sequence[Row]]:
+    """Return the rows of each layer."""
+    curves = [one for one in drawing.series if not one.reference]
+    rows: list[Row] = []
+    for one in curves:
+        look = {"name": one.name, "colour": one.colour, "shape": one.shape}
+        rows += [{**look, **_facts(point)} for point in one.points]
+    several = {one.name for one in curves if len(one.points) > 1}
+    bars = [row for row in rows if row["low"] is not None]
+    return {
+        "corner": [{"x": frame.x_low, "y": frame.y_low}],
+        "band": list(_band(drawing, frame)),
+        "references": list(_references(drawing.series, frame)),
+        "levels": list(_levels(drawing.levels, frame)),
+        "lines": [_only(row, "x", "y", "name", "colour") for row in rows if row["name"] in several],
+        "bars": [_only(row, "x", "low", "high", "name", "colour") for row in bars if not row["dashed"]],
+        "dashed": [_only(row, "x", "low", "high", "name", "colour") for row in bars if row["dashed"]],
+        "quoted": [
+            {"x": one.x, "y": one.y, "name": one.name, "colour": INK if one.hue is None else marker(one.hue - 1)}
+            | ({"words": [list(pair) for pair in one.words]} if one.words else {})
+            for one in drawing.quoted
+        ],
+        "filled": [_mark(row) for row in rows if not row["hollow"]],
+        "hollow": [_mark(row) for row in rows if row["hollow"]],
+        "texts": list(_texts(drawing.series, frame)),
+    }
 
 
-def _references(lines: Sequence[Series], frame: Frame) -> list[alt.Chart]:
-    rows: list[dict[str, Any]] = []  # Any: numbers and texts
-    for one in lines:
-        for point in one.points:
+def _facts(point: Any) -> Row:  # Any: a Point, seen as its fields
+    facts: Row = point._asdict()
+    return {**facts, "dashed": facts.pop("items_only"), "words": [list(pair) for pair in point.words]}
+
+
+def _only(row: Row, *names: str) -> Row:
+    return {name: row[name] for name in names}
+
+
+def _mark(row: Row) -> Row:
+    return _only(row, "x", "y", "name", "colour", "shape", *(["words"] if row["words"] else []))
+
+
+def _band(drawing: Drawing, frame: Frame) -> Iterator[Row]:
+    """Yield the steps of the frontier, the last one up to the end of the axis, cut to the chart."""
+    for step in drawing.band:
+        low, high = max(step.low, frame.y_low), min(step.high, frame.y_high)
+        yield {"x": max(step.x, frame.x_low), "y": step.y, "low": low, "high": high}
+    if drawing.band:
+        last = drawing.band[-1]
+        yield {"x": frame.x_high, "y": last.y, "low": max(last.low, frame.y_low), "high": min(last.high, frame.y_high)}
+
+
+def _references(series: Sequence[Series], frame: Frame) -> Iterator[Row]:
+    for one in series:
+        for point in one.points if one.reference else ():
             low, high = (point.y if value is None else value for value in (point.low, point.high))
             ends = {"x": frame.x_low, "x2": frame.x_high, "low": low, "high": high, "y": point.y}
-            rows.append({**ends, "colour": one.colour})
-    if not rows:
-        return []
-    band = _layer(rows).mark_rect(opacity=0.09).encode(x="x:Q", x2="x2:Q", y="low:Q", y2="high:Q", color=_colour())
-    rule = (
-        _layer(rows).mark_rule(strokeDash=[5, 3], strokeWidth=1.5).encode(x="x:Q", x2="x2:Q", y="y:Q", color=_colour())
-    )
-    return [band, rule]
+            yield {**ends, "name": one.name, "colour": one.colour}
 
 
-def _curves(curves: Sequence[Series]) -> list[alt.Chart]:
-    layers: list[alt.Chart] = []
-    rows = [
-        {**point._asdict(), "colour": one.colour, "shape": one.shape, "name": one.name}
-        for one in curves
-        for point in one.points
-    ]
-    if any(len(one.points) > 1 for one in curves):
-        line = _layer(rows).mark_line(strokeWidth=1.5, opacity=0.75)
-        layers.append(line.encode(x="x:Q", y="y:Q", color=_colour(), detail="name:N", order="x:Q"))
-    for items_only in (False, True):
-        bars = [row for row in rows if row["items_only"] is items_only and row["low"] is not None]
-        if bars:
-            bar = _layer(bars).mark_rule(strokeWidth=1.6, strokeDash=[2, 2] if items_only else [1, 0])
-            layers.append(bar.encode(x="x:Q", y="low:Q", y2="high:Q", color=_colour()))
-    for hollow in (False, True):
-        marks = [row for row in rows if row["hollow"] is hollow]
-        if marks:
-            own, ground = "colour:N", alt.value(GROUND)
-            fill = ground if hollow else alt.Fill(own, scale=None)
-            stroke = alt.Stroke(own, scale=None) if hollow else ground
-            point = _layer(marks).mark_point(filled=True, size=85, opacity=1, strokeWidth=1.2)
-            layers.append(
-                point.encode(x="x:Q", y="y:Q", fill=fill, stroke=stroke, shape=alt.Shape("shape:N", scale=None))
-            )
-    return layers
+def _levels(levels: Sequence[Series], frame: Frame) -> Iterator[Row]:
+    for one in levels:
+        for point in one.points[-1:]:
+            yield {"x": frame.x_low, "x2": frame.x_high, "y": point.y, "name": one.name, "colour": one.colour}
 
 
-def _texts(series: Sequence[Series], frame: Frame) -> alt.Chart:
-    """Direct labels where there is room: at the right end of a curve, on a reference line."""
+def _texts(series: Sequence[Series], frame: Frame) -> Iterator[Row]:
+    """Yield direct labels where there is room: at the right end of a curve, on a reference line."""
     taken = [box for one in series for box in _obstacles(one, frame)]
     # Curves come first in the order of the key: a reference line has room along all its length.
     shown = [one for one in series if one.points]
@@ -112,14 +158,10 @@ def _texts(series: Sequence[Series], frame: Frame) -> alt.Chart:
     for one in shown:
         x, y = frame.pixels(max(one.points[-1].x, frame.x_low), one.points[-1].y)
         wishes.append(along(one.name, WIDTH, y) if one.reference else around(one.name, x, y))
-    rows: list[dict[str, Any]] = []  # Any: numbers and texts
     for one, spot in zip(shown, place(wishes, taken, WIDTH, HEIGHT), strict=True):
         if spot is not None:
             x, y = frame.values(*spot)
-            rows.append({"x": x, "y": y, "text": one.name, "colour": one.colour})
-    texts = _layer(rows).mark_text(fontSize=11, fontWeight=500)
-    placed: alt.Chart = texts.encode(x="x:Q", y="y:Q", text="text:N", color=_colour())
-    return placed
+            yield {"x": x, "y": y, "text": one.name, "name": one.name, "colour": one.colour}
 
 
 def _obstacles(one: Series, frame: Frame) -> Iterator[Box]:
@@ -162,18 +204,3 @@ def _config() -> dict[str, Any]:  # Any: Vega-Lite's own configuration tree
         "axisY": {**upright, "domain": False, "ticks": False, "labelPadding": 6, "minExtent": 34, "maxExtent": 34},
         "legend": {"disable": True},
     }
-
-
-def _inline(svg: str, description: str) -> str:
-    """Make a drawing fit to stand in a page: own label, no ids that could meet others, colours as variables."""
-    svg = svg[svg.index("<svg") :]
-    for marker, variable in _VARIABLES.items():
-        svg = svg.replace(marker, f"var({variable})")
-    svg = re.sub(r"#0a0b(0[0-9a-f])", lambda found: f"var(--series-{int(found.group(1), 16) + 1})", svg)
-    label = html.escape(description)
-    return re.sub(
-        r"<svg[^>]*?(viewBox=\"[^\"]*\")[^>]*>",
-        lambda found: f'<svg role="img" aria-label="{label}" {found[1]}>',
-        svg,
-        count=1,
-    )

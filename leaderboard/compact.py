@@ -6,7 +6,7 @@ what is not known is left out. End tags of cells may be left out in HTML, and a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import groupby
 
 from markupsafe import Markup, escape
@@ -20,40 +20,57 @@ from leaderboard.wording import number
 EN_DASH = "–"
 LEAST_CHANCE = 0.005
 """A smaller chance of being the best is not worth its bytes."""
+SHORT = {"all items agree, so no spread is seen": "no spread"}
+"""Reasons that are too long for a narrow column."""
 WORDS = {"not_applicable": "n/a", "out_of_memory": "memory", "timed_out": "time"}
 """Statuses that are too long for a narrow column."""
 
 
-def score_cell(cell: Cell, measure: Measure, place: Place | None, link: str) -> Markup:
-    """Return the table cell of a score; ``link`` leads to its row on the task's page and holds no odd character."""
+def score_cell(
+    cell: Cell, measure: Measure, place: Place | None, link: str, said: Collection[str] = frozenset()
+) -> Markup:
+    """Return the table cell of a score.
+
+    Args:
+        cell: what is shown.
+        measure: how numbers read.
+        place: where it stands at its budget, if it is ranked.
+        link: leads to its row on the task's page, and holds no character that would need quotes; empty in a table of
+            thousands of cells, where the script adds the links of a row when a reader comes near it.
+        said: marks that the row or the page has said already.
+    """
     if not cell.runs:
         return Markup('<td class=n title="not run">—')
     parts = [_number(cell, measure, link)]
-    if place is not None:
+    if place is not None and place.letters:
         parts.append(f"<b>{letters(place.letters)}</b>")
     if cell.interval is not None and cell.interval.low is not None:
         parts.append(f"<i>{span(cell.interval, measure)}</i>")
     if place is not None:
         parts.append(f"<u>{ranks(place)}</u>")
         parts += [f"<small>{chance(place.best_chance)}</small>"] if place.best_chance >= LEAST_CHANCE else []
-    parts += [f'<em title="{escape(reason)}">{escape(mark)}</em>' for mark, reason in marks(cell)]
-    return Markup(f"<td{_look(cell, place)}>{' '.join(parts)}")
+    carried = marks(cell)
+    left = [(mark, reason) for mark, reason in carried if mark not in said]
+    parts += [f'<em title="{escape(reason)}">{escape(mark)}</em>' for mark, reason in left]
+    grey = bool(left) or not carried
+    return Markup(f"<td{_look(cell, place, grey)}>{' '.join(parts)}")
 
 
-def _look(cell: Cell, place: Place | None) -> str:
+def _look(cell: Cell, place: Place | None, grey: bool) -> str:
     """Return the class that shades what is not told apart from the best, and greys what is not compared."""
     if place is not None:
         return "" if place.below_best else " class=t"
-    return " class=x" if cell.interval is not None and not cell.comparable else ""
+    return " class=x" if grey and cell.interval is not None and not cell.comparable else ""
 
 
 def _number(cell: Cell, measure: Measure, link: str) -> str:
+    to = f" href={link}" if link else ""
     if cell.interval is not None:
-        return f"<a href={link}>{number(cell.interval.estimate, measure)}</a>"
+        return f"<a{to}>{number(cell.interval.estimate, measure)}</a>"
     if cell.good:
-        return f"<a href={link} class=n>undefined</a>"
+        return f"<a{to} class=n>undefined</a>"
     statuses = sorted({run.record.status for run in cell.bad})
-    return f"<a href={link} class=n>{', '.join(WORDS.get(status, status) for status in statuses)}</a>"
+    return f"<a{to} class=n>{', '.join(WORDS.get(status, status) for status in statuses)}</a>"
 
 
 def marks(cell: Cell) -> list[tuple[str, str]]:
@@ -62,12 +79,20 @@ def marks(cell: Cell) -> list[tuple[str, str]]:
     why = obstacle(cell)
     if cell.interval is not None and why and why not in {mark for mark, _ in found}:
         if why == "one seed":
-            found.append(("items only", "one seed: the interval does not know how seeds differ; not ranked"))
+            found.append(("items only", "one seed, so that the interval does not know how seeds differ; not ranked"))
         else:
-            found.append((why, f"{why}: not ranked"))
+            found.append((SHORT.get(why, why), f"{why}: not ranked"))
     if cell.good and cell.bad:
         found += [(WORDS.get(status, status), f"seed {seeds}") for status, seeds in _lost(cell)]
     return found
+
+
+def shared(cells: Iterable[Cell]) -> dict[str, str]:
+    """Return the marks, with their reasons, that all of at least two numbers carry: worth saying once for all."""
+    found = [dict(marks(cell)) for cell in cells if cell.interval is not None]
+    if len(found) < 2:
+        return {}
+    return {mark: reason for mark, reason in found[0].items() if all(other.get(mark) == reason for other in found)}
 
 
 def _lost(cell: Cell) -> list[tuple[str, str]]:
@@ -119,6 +144,11 @@ def _place_of(letter: str) -> int:
     for character in letter:
         value = value * 26 + ord(character) - ord("a") + 1
     return value
+
+
+def is_empty(cell: Markup) -> bool:
+    """Whether a table cell holds no value."""
+    return cell.endswith(">—")
 
 
 def value_cell(text: str, value: float | None = None, note: str = "", look: str = "") -> Markup:

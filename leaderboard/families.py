@@ -24,7 +24,8 @@ class Family(NamedTuple):
     """Ranked ones by the mean of their places over the tasks, then the others by size."""
     rankings: Mapping[str, Ranking]
     """Task to its ranking, where two entries at least can be ranked."""
-    names: Mapping[Row, str]
+    places: Mapping[tuple[str, Row], Place]
+    """Task and row to where it stands; nothing where it is not ranked."""
 
     @property
     def alone(self) -> bool:
@@ -33,8 +34,7 @@ class Family(NamedTuple):
 
     def place(self, row: Row, task: str) -> Place | None:
         """Return where a row stands on a task, None where it is not ranked."""
-        ranking = self.rankings.get(task)
-        return ranking.place(self.names[row]) if ranking else None
+        return self.places.get((task, row))
 
 
 def families(section: Section, names: Mapping[Row, str]) -> tuple[Family, ...]:
@@ -46,27 +46,25 @@ def families(section: Section, names: Mapping[Row, str]) -> tuple[Family, ...]:
     """
     rows = {names[row]: row for row in section.rows}
     found = slices(sized(name, row) for name, row in rows.items())
-    return tuple(_family(part, rows, section.columns, names) for part in _blocks(found))
+    return tuple(_family(part, rows, section.columns) for part in _blocks(found))
 
 
 def _blocks(found: Sequence[Slice]) -> Iterator[tuple[Slice, ...]]:
     """Join neighbours at whose budgets one entry stands alone: a block for each would be all headings."""
     alone: list[Slice] = []
     for one in found:
-        if one.alone and one.kind != "nothing":
-            alone.append(one)
-            continue
-        if alone:
+        if alone and not (one.alone and one.kind == alone[0].kind):
             yield tuple(alone)
             alone = []
-        yield (one,)
+        if one.alone:
+            alone.append(one)
+        else:
+            yield (one,)
     if alone:
         yield tuple(alone)
 
 
-def _family(
-    part: tuple[Slice, ...], rows: Mapping[str, Row], columns: Sequence[Column], names: Mapping[Row, str]
-) -> Family:
+def _family(part: tuple[Slice, ...], rows: Mapping[str, Row], columns: Sequence[Column]) -> Family:
     members = [name for one in part for name in one.members]
     rankings: dict[str, Ranking] = {}
     for column in columns if len(part) == 1 and len(members) > 1 else ():
@@ -77,7 +75,8 @@ def _family(
             rankings[column.task] = ranking
     order = _order(rankings)
     members.sort(key=lambda name: (name not in order, order.get(name, 0.0), *_size(rows[name]), name))
-    return Family(part, tuple(rows[name] for name in members), rankings, names)
+    places = {(task, rows[place.name]): place for task, one in rankings.items() for place in one.places}
+    return Family(part, tuple(rows[name] for name in members), rankings, places)
 
 
 def _order(rankings: Mapping[str, Ranking]) -> dict[str, float]:

@@ -1,27 +1,18 @@
-"""The figures of a section: which rows form a curve, in which colour and shape, and one chart per task."""
+"""The figures of a section: which rows form a curve, in which colour and shape, and what one chart shows of a task."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from markupsafe import Markup
-
-from leaderboard.cells import Row, Section
-from leaderboard.chart import draw
-from leaderboard.columns import Column
-from leaderboard.marks import Point, Series
+from leaderboard.cells import Cell, Row, Section
+from leaderboard.columns import Column, Measure
+from leaderboard.marks import Drawing, Point, Series
 from leaderboard.statistics import ITEMS_ONLY
-from leaderboard.wording import Sentence, axis, summary
+from leaderboard.wording import axis, bounds, counts, number, of_seeds
 
-
-class Figure(NamedTuple):
-    """One chart and its words."""
-
-    column: Column
-    svg: Markup
-    sentences: tuple[Sentence, ...]
+TRAINED = "trained parameters (log scale)"
 
 
 class Curve(NamedTuple):
@@ -30,41 +21,73 @@ class Curve(NamedTuple):
     name: str
     rows: tuple[Row, ...]
     reference: bool
+    variant: int = 0
+    """Its place among the curves of its method."""
+
+    @property
+    def method(self) -> str:
+        """Whose rows these are."""
+        return self.rows[0].method
 
 
-def key(section: Section) -> list[Series]:
-    """Return the series of a section without their points, for the key above its charts."""
-    return [Series(curve.name, number, (), curve.reference) for number, curve in enumerate(curves(section.rows))]
+def key(section: Section, numbers: Mapping[str, int]) -> list[Series]:
+    """Return the series of a section without their points, for the key above its charts.
+
+    Args:
+        section: whose rows are drawn.
+        numbers: method to its number, the same for all pages of a site.
+    """
+    return [_series(curve, (), numbers) for curve in curves(section.rows)]
 
 
-def figures(section: Section) -> list[Figure]:
-    """Return a chart for each task of a section that has a number to show."""
-    found = []
+def task_drawing(section: Section, column: Column, numbers: Mapping[str, int]) -> Drawing:
+    """Return the chart of one task: every row with a number, by trained parameters."""
     joined = curves(section.rows)
-    sizes = [row.size for curve in joined if not curve.reference for row in curve.rows if row.size]
-    for column in section.columns:
-        every = [
-            Series(curve.name, number, _points(curve, column), curve.reference) for number, curve in enumerate(joined)
-        ]
-        top = None if column.measure.ceiling is None else column.measure.ceiling * column.measure.scale
-        title = f"{column.task}: {axis(column.measure)} against trained parameters. The text below says what it shows."
-        svg = draw(every, sizes, axis(column.measure), title, top if column.measure.higher_is_better else None)
-        found.append(Figure(column, Markup(svg), tuple(summary(section, column))))  # our own drawing, names escaped
-    return found
+    series = tuple(_series(curve, _points(curve, column), numbers) for curve in joined)
+    sizes = tuple(row.size for curve in joined if not curve.reference for row in curve.rows if row.size)
+    title = f"{column.task}: {axis(column.measure)} against trained parameters. The text below says what it shows."
+    levels = tuple(one for one, curve in zip(series, joined, strict=True) if trains_everything(curve.rows[-1]))
+    return Drawing(title, TRAINED, axis(column.measure), series, sizes, top_of(column.measure), levels)
+
+
+def top_of(measure: Measure) -> float | None:
+    """Return the largest possible score as shown, None where there is none or lower is better."""
+    return measure.ceiling * measure.scale if measure.ceiling is not None and measure.higher_is_better else None
+
+
+def trains_everything(row: Row) -> bool:
+    """Whether a row trains all scalars of its backbone."""
+    totals = {run.record.counts.total for cell in row.cells.values() for run in cell.good if run.record.counts}
+    return bool(row.trained) and set(row.trained) == totals
+
+
+def _series(curve: Curve, points: tuple[Point, ...], numbers: Mapping[str, int]) -> Series:
+    return Series(curve.name, numbers[curve.method], points, curve.reference, curve.variant)
 
 
 def _points(curve: Curve, column: Column) -> tuple[Point, ...]:
-    points = []
-    scale = column.measure.scale
-    for row in curve.rows:
-        cell = row.cells[column.task]
-        interval = cell.interval
-        if interval is None or row.size is None:
-            continue
-        low, high = (None if value is None else value * scale for value in (interval.low, interval.high))
-        one_seed = interval.basis == ITEMS_ONLY
-        points.append(Point(row.size, interval.estimate * scale, low, high, one_seed, hollow=not cell.comparable))
-    return tuple(points)
+    found = (point_of(row, row.cells[column.task], column.measure) for row in curve.rows)
+    return tuple(point for point in found if point is not None)
+
+
+def point_of(row: Row, cell: Cell, measure: Measure) -> Point | None:
+    """Return where a row stands on the chart of a task, None where it has no number or no size."""
+    interval = cell.interval
+    if interval is None or row.size is None:
+        return None
+    low, high = (None if value is None else value * measure.scale for value in (interval.low, interval.high))
+    hollow = not cell.comparable
+    words = (
+        ("", row.label),
+        *((("Targets", row.targets),) if row.targets != "none" else ()),
+        ("Trained parameters", counts(row.trained)),
+        (axis(measure), f"{number(interval.estimate, measure)} {bounds(interval, measure)}".rstrip()),
+        ("Interval", "95 %, " + interval.basis if interval.low is not None else f"none: {interval.basis}"),
+        ("Seeds", f"{of_seeds(cell)}: {', '.join(str(run.record.spec.seed) for run in cell.good)}"),
+        *((("Not compared", "hollow mark"),) if hollow else ()),
+    )
+    one_seed = interval.basis == ITEMS_ONLY
+    return Point(row.size, interval.estimate * measure.scale, low, high, one_seed, hollow, words)
 
 
 def curves(rows: Sequence[Row]) -> list[Curve]:
@@ -99,4 +122,13 @@ def curves(rows: Sequence[Row]) -> list[Curve]:
             words.append(first.targets)
         words += [f"{name} {value}" for name, value in first.settings]
         found.append(Curve(" ".join(words), part, first.size == 0))
-    return sorted(found, key=lambda curve: (curve.reference, curve.name))
+    return _numbered(sorted(found, key=lambda curve: (curve.reference, curve.name)))
+
+
+def _numbered(ordered: Sequence[Curve]) -> list[Curve]:
+    seen: Counter[str] = Counter()
+    numbered = []
+    for curve in ordered:
+        numbered.append(curve._replace(variant=seen[curve.method]))
+        seen[curve.method] += 1
+    return numbered

@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 CHARACTER, LINE = 7.2, 13.0
 """Generous size in pixels of one character and one line at the charts' font size."""
 
@@ -19,12 +22,6 @@ class Box(NamedTuple):
     top: float
     right: float
     bottom: float
-
-    def overlaps(self, other: Box) -> bool:
-        """Whether the two share any area."""
-        return (
-            self.left < other.right and other.left < self.right and self.top < other.bottom and other.top < self.bottom
-        )
 
 
 class Wish(NamedTuple):
@@ -59,7 +56,7 @@ def place(
     wishes: Sequence[Wish], taken: Sequence[Box], width: float, height: float
 ) -> list[tuple[float, float] | None]:
     """Return a middle for each text, or None where every wished place is outside or taken; first come, first served."""
-    boxes = list(taken)
+    boxes = np.array(taken, dtype=float).reshape(len(taken), 4)
     chosen: list[tuple[float, float] | None] = []
     for wish in wishes:
         half = text_width(wish.text) / 2
@@ -67,9 +64,15 @@ def place(
         for x, y in wish.middles:
             box = Box(x - half, y - LINE / 2, x + half, y + LINE / 2)
             inside = box.left >= 0 and box.right <= width and box.top >= -4 and box.bottom <= height
-            if inside and not any(box.overlaps(other) for other in boxes):
+            if inside and not _overlaps(box, boxes):
                 found = (x, y)
-                boxes.append(box)
+                boxes = np.vstack([boxes, box])
                 break
         chosen.append(found)
     return chosen
+
+
+def _overlaps(box: Box, boxes: NDArray[np.float64]) -> bool:
+    """Whether a box shares any area with some of many, which a crowded chart has thousands of."""
+    left, top, right, bottom = boxes.T
+    return bool(np.any((box.left < right) & (left < box.right) & (box.top < bottom) & (top < box.bottom)))

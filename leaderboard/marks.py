@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
 WIDTH, HEIGHT = 306, 214
@@ -32,6 +31,8 @@ class Point(NamedTuple):
     """One seed: its bar is dashed."""
     hollow: bool
     """Not compared with others: without some seed, stale, superseded, or without items."""
+    words: tuple[tuple[str, str], ...] = ()
+    """What the interactive chart tells of it, as (name, text) pairs."""
 
 
 class Series(NamedTuple):
@@ -39,20 +40,80 @@ class Series(NamedTuple):
 
     name: str
     number: int
-    """Decides colour and shape, equal in all charts of a section."""
+    """Decides the colour: a method's place among those of the site, so that it looks alike on all pages."""
     points: tuple[Point, ...]
     """By trained parameters."""
     reference: bool = False
+    variant: int = 0
+    """Curves of one method share its colour and differ in shape by this."""
 
     @property
     def colour(self) -> str:
         """The marker value of its colour."""
-        return f"#0a0b{self.number % NUM_COLOURS:02x}"
+        return marker(self.number % NUM_COLOURS)
+
+    @property
+    def hue(self) -> int:
+        """The number of its colour among the page's, from 1: class and variable ``series-N``."""
+        return self.number % NUM_COLOURS + 1
 
     @property
     def shape(self) -> str:
-        """Eight colours and seven shapes meet again only after 56 series."""
-        return SHAPES[self.number % len(SHAPES)]
+        """Eight colours and seven shapes meet again only after 56 methods."""
+        return SHAPES[(self.number + 3 * self.variant) % len(SHAPES)]
+
+
+def marker(hue: int) -> str:
+    """Return the value that stands in a drawing for a series colour until it is known where the drawing goes."""
+    return f"#0a0b{hue:02x}"
+
+
+class Quoted(NamedTuple):
+    """A number that a paper reports, drawn as a double ring."""
+
+    name: str
+    hue: int | None
+    """Colour of its method where that is among the site's; None draws it in ink."""
+    x: float
+    y: float
+    words: tuple[tuple[str, str], ...] = ()
+
+
+class Reached(NamedTuple):
+    """One step of the frontier band: the best score with no more parameters, and its interval, in shown units."""
+
+    x: float
+    y: float
+    low: float
+    high: float
+
+
+class Drawing(NamedTuple):
+    """Everything that one chart shows."""
+
+    title: str
+    """What a screen reader says in place of the drawing."""
+    across: str
+    """Title of the logarithmic axis."""
+    up: str
+    """Title of the score axis."""
+    series: tuple[Series, ...]
+    """Everything with a number, in the order of the key."""
+    sizes: tuple[float, ...] = ()
+    """What the logarithmic axis must reach, equal for all charts that stand side by side."""
+    top: float | None = None
+    """The largest possible score."""
+    levels: tuple[Series, ...] = ()
+    """Series whose last point is drawn as a line through the whole chart too: what training everything reaches."""
+    band: tuple[Reached, ...] = ()
+    quoted: tuple[Quoted, ...] = ()
+    numbers: str = "~s"
+    """How the logarithmic axis writes numbers, in d3's notation: ``~s`` gives 10k, ``~e`` gives 1e-3."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not any(one.points for one in self.series)
 
 
 class Frame(NamedTuple):
@@ -74,20 +135,16 @@ class Frame(NamedTuple):
         return x, self.y_high - down / HEIGHT * (self.y_high - self.y_low)
 
 
-def frame_of(series: Sequence[Series], sizes: Sequence[float], top: float | None) -> Frame:
-    """Return scales that hold every mark and bar of a chart, with a margin.
-
-    Args:
-        series: everything with a number.
-        sizes: trained parameters that the axis must reach.
-        top: the largest possible score.
-    """
-    points = [point for one in series for point in one.points]
-    sizes = sizes or [1e3, 1e6]
+def frame_of(drawing: Drawing) -> Frame:
+    """Return scales that hold every mark and bar of a chart, with a margin."""
+    points = [point for one in drawing.series for point in one.points]
+    sizes = [*drawing.sizes, *(one.x for one in drawing.quoted)] or [1e3, 1e6]
     heights = [value for point in points for value in (point.y, point.low, point.high) if value is not None]
+    heights += [one.y for one in drawing.quoted]
     low, high = min(heights), max(heights)
     margin = 0.09 * (high - low) or 0.05 * abs(high) or 1.0
     # An upper end at the best possible score says that nothing can lie beyond; a mark on it still fits.
+    top = drawing.top
     ceiling = high + margin if top is None else min(high + margin, top + 0.02 * (high - low or margin))
     return Frame(min(sizes) / 2.2, max(sizes) * 2.2, low - margin, max(ceiling, high))
 

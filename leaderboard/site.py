@@ -17,7 +17,9 @@ from typing import NamedTuple, Protocol
 from harness.record import Record
 from leaderboard import exports, pages
 from leaderboard.cells import NORMAL, Mode, Section, Table, tabulate
+from leaderboard.gallery import Gallery
 from leaderboard.load import Loaded, Run
+from leaderboard.sheet import Sheet
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -86,6 +88,11 @@ class Site:
         return self.table.sections
 
     @cached_property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """The same sections, with what the pages below the index compute of them."""
+        return tuple(map(Sheet, self.sections))
+
+    @cached_property
     def tasks(self) -> tuple[str, ...]:
         """Every task that was trained on or scored, by name."""
         return tuple(sorted({task for run in self.runs for task in (run.record.spec.train, *run.record.spec.score)}))
@@ -94,6 +101,11 @@ class Site:
     def methods(self) -> tuple[str, ...]:
         """Every method that was run, by name."""
         return tuple(sorted({run.record.spec.method for run in self.runs}))
+
+    @cached_property
+    def gallery(self) -> Gallery:
+        """Every figure."""
+        return Gallery(self)
 
     @cached_property
     def unreadable(self) -> tuple[str, ...]:

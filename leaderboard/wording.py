@@ -12,6 +12,8 @@ from leaderboard.compare import standing
 from leaderboard.pareto import frontier
 from leaderboard.statistics import Interval
 
+MOST_NAMED = 24
+"""Entries that a sentence names."""
 NO_BREAK, MINUS = "\u00a0", "\u2212"
 DIFFERENCES = (
     f"paired; an interval is of one pair alone, a verdict is corrected for all pairs here (Holm, 5{NO_BREAK}%)."
@@ -67,6 +69,13 @@ def listing(words: Sequence[str]) -> str:
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def some(words: Sequence[str]) -> str:
+    """Join words as a sentence does; of very many the first are named, and the others counted."""
+    if len(words) <= MOST_NAMED:
+        return listing(words)
+    return f"{', '.join(words[: MOST_NAMED - 1])} and {len(words) - MOST_NAMED + 1:,} others"
+
+
 def plural(number: int, noun: str) -> str:
     """Return a counted noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
@@ -114,13 +123,14 @@ def _coverage(cells: Mapping[str, Cell]) -> Iterator[Sentence]:
     shown = {name: cell.interval for name, cell in cells.items() if cell.interval}
     if len(shown) < len(cells):
         lacking = [name for name in cells if name not in shown]
-        yield Sentence("No number", f"{listing(lacking)}.")
-    single = [name for name, interval in shown.items() if interval.num_seeds == 1]
-    if single:
-        yield Sentence("One seed, not compared", f"{listing(single)}.")
-    tainted = [name for name, interval in shown.items() if interval.num_seeds > 1 and not cells[name].comparable]
-    if tainted:
-        yield Sentence("Not compared", f"{listing([f'{name} ({obstacle(cells[name])})' for name in tainted])}.")
+        yield Sentence("No number", f"{some(lacking)}.")
+    by_reason: dict[str, list[str]] = {}
+    for name in shown:
+        if why := obstacle(cells[name]):
+            by_reason.setdefault(why, []).append(name)
+    for why, tainted in sorted(by_reason.items()):
+        those = "every entry" if len(tainted) == len(shown) > 2 else some(tainted)
+        yield Sentence(f"Not compared, {why}", f"{those}.")
 
 
 def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentence]:
@@ -136,11 +146,11 @@ def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentenc
     gaps = {name: found.differences[name] for name in sorted(found.differences)}
     if found.together:
         close = [f"{name} ({_gap(gaps[name], measure)})" for name in _by_size(gaps, found.together)]
-        yield Sentence("Not told apart from it", f"{listing(close)}.")
+        yield Sentence("Not told apart from it", f"{some(close)}.")
     if found.apart:
         far = [f"{name} ({number(gaps[name].estimate, measure)})" for name in _by_size(gaps, found.apart)]
         word = "Lower" if measure.higher_is_better else "Higher"
-        yield Sentence(f"{word} beyond chance", f"{listing(far)}.")
+        yield Sentence(f"{word} beyond chance", f"{some(far)}.")
     yield Sentence("Differences", DIFFERENCES)
 
 
@@ -162,4 +172,4 @@ def _frontier(cells: Mapping[str, Cell], sizes: Mapping[str, float | None], meas
         return
     order = list(points)
     chosen = [order[index] for index in frontier([points[name] for name in order], measure.higher_is_better)]
-    yield Sentence("Frontier of the means", f"{listing(chosen)}; neighbours on it may lie within noise.")
+    yield Sentence("Frontier of the means", f"{some(chosen)}; neighbours on it may lie within noise.")

@@ -33,7 +33,7 @@ DOORS |= {"harness/folders.py": {"runners"}}
 DOORS |= {"harness/listing.py": {"leaderboard"}, "harness/workshop.py": {"runners"}}
 DOORS |= {"harness/submission.py": {"runners"}, "harness/supply.py": {"runners"}}
 """Files of harness that may reach outwards, inside their functions (or for types), and how far."""
-FACTS = {"harness.errors", "harness.metric", "harness.record", "harness.spec", "harness.registry"}
+FACTS = {"harness.cache", "harness.errors", "harness.metric", "harness.record", "harness.spec", "harness.registry"}
 """What the board may know of harness."""
 
 # May only shrink: source files whose promises are held by another file's tests.

@@ -8,7 +8,6 @@ from pathlib import PurePosixPath
 from leaderboard import paths, wording
 from leaderboard.cells import Cell, Section
 from leaderboard.columns import Column, headline
-from leaderboard.figures import figures, key
 from leaderboard.grid import grid
 from leaderboard.load import Run
 from leaderboard.picker import picker
@@ -24,7 +23,9 @@ def pages(site: Site) -> Iterator[Page]:
     places = places_of(site)
     if not places:
         yield Page(paths.INDEX, render("index.html", paths.INDEX, site=site, section=None, totals=totals(site)))
-    for section, path in places.items():
+    for sheet in site.sheets:
+        section, path = sheet.section, places[sheet.section]
+        key = site.gallery.key(section)
         text = render(
             "index.html",
             path,
@@ -33,11 +34,11 @@ def pages(site: Site) -> Iterator[Page]:
             totals=totals(site),
             facets=picker(section, places, num_results),
             listed=listed(places),
-            grid=grid(section, paths.root(path)),
+            grid=grid(sheet, key, paths.root(path)),
             name=name_of(section),
-            figures=figures(section),
+            figures=site.gallery.fitting(section),
             num_open=FIRST_FIGURES,
-            key=key(section),
+            key=key,
             state_marks=state_marks,
         )
         yield Page(path, text)

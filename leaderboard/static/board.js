@@ -45,9 +45,26 @@
       this.order = null;
       this.form = table.id ? document.querySelector(`form.tools[data-for="${CSS.escape(table.id)}"]`) : null;
       this.status = this.form?.querySelector("output") || this.announcer();
+      if (table.classList.contains("crowded")) this.linkRows();
       this.heads.forEach((head, index) => {
         head.querySelector("button")?.addEventListener("click", () => this.click(index));
       });
+    }
+
+    // Thousands of links would be half of the page: those of a row are made when a pointer or the focus comes to it.
+    linkRows() {
+      const pages = this.heads.map((head) => head.querySelector("a")?.getAttribute("href"));
+      const link = (event) => {
+        const row = event.target.closest?.("tbody tr[id]");
+        if (!row || row.linked) return;
+        row.linked = true;
+        pages.forEach((page, index) => {
+          const number = page && row.cells[index].querySelector("a");
+          if (number) number.href = `${page}#${row.id}`;
+        });
+      };
+      this.table.addEventListener("pointerover", link);
+      this.table.addEventListener("focusin", link);
     }
 
     announcer() {

@@ -61,11 +61,12 @@ class Made:
     spec: dict[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
     validation: Sequence[EpochMetrics] = ()
+    backbone: str = "package:tiny/model"
 
     def asked(self) -> Spec:
         """Return the spec."""
         return Spec(
-            backbone="package:tiny/model",
+            backbone=self.backbone,
             method=self.method,
             values=self.values,
             budget=self.budget,

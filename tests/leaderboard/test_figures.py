@@ -39,3 +39,13 @@ def test_values_of_equal_size_stand_apart() -> None:
 
 def test_rows_without_a_known_size_are_in_no_chart() -> None:
     assert shape([row("full", [])]) == []
+
+
+def test_further_curves_of_a_method_are_numbered() -> None:
+    rows = [row("fish", [10], "16"), row("fish", [10], "256"), row("lora", [10], "4"), row("fish", [0], "1")]
+    assert [(curve.name, curve.method, curve.variant) for curve in curves(rows)] == [
+        ("fish rank 16", "fish", 0),
+        ("fish rank 256", "fish", 1),
+        ("lora rank 4", "lora", 0),
+        ("fish", "fish", 2),
+    ]

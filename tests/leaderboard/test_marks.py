@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.marks import HEIGHT, SHAPE_PATHS, WIDTH, Frame, Point, Series, frame_of, ticks
+from leaderboard.marks import HEIGHT, SHAPE_PATHS, WIDTH, Drawing, Frame, Point, Quoted, Series, frame_of, ticks
+
+
+def drawing(points: tuple[Point, ...], quoted: tuple[Quoted, ...] = (), top: float | None = 100.0) -> Drawing:
+    series = Series("one", 0, points)
+    return Drawing("title", "x", "y", (series,), tuple(point.x for point in points), top, quoted=quoted)
 
 
 def test_pixels_and_values_are_inverse() -> None:
@@ -29,10 +34,16 @@ def test_ticks_lie_within_their_ends(low: float, factor: float) -> None:
     assert all(low <= tick <= low * factor for tick in ticks(low, low * factor))
 
 
-def test_56_series_differ_in_colour_or_shape() -> None:
+def test_56_methods_differ_in_colour_or_shape() -> None:
     looks = {(one.colour, one.shape) for one in (Series("x", number, ()) for number in range(56))}
     assert len(looks) == 56
     assert {shape for _, shape in looks} == set(SHAPE_PATHS)
+
+
+def test_curves_of_one_method_share_its_colour_and_differ_in_shape() -> None:
+    looks = [Series("x", 11, (), variant=variant) for variant in range(7)]
+    assert {one.colour for one in looks} == {looks[0].colour}
+    assert len({one.shape for one in looks}) == 7
 
 
 @given(
@@ -43,10 +54,16 @@ def test_56_series_differ_in_colour_or_shape() -> None:
 def test_a_frame_holds_every_mark_and_bar(rows: list[tuple[float, float, float, bool]]) -> None:
     points = tuple(Point(x, y, y - half, y + half, False, False) if bar else Point(x, y, None, None, False, False)
                    for x, y, half, bar in rows)  # fmt: skip
-    frame = frame_of([Series("one", 0, points)], [point.x for point in points], 100.0)
+    frame = frame_of(drawing(points))
     assert frame.x_low < frame.x_high
     assert frame.y_low < frame.y_high
     for point in points:
         heights = [value for value in (point.y, point.low, point.high) if value is not None]
         assert frame.x_low < point.x < frame.x_high
         assert frame.y_low <= min(heights) <= max(heights) <= frame.y_high
+
+
+def test_a_frame_holds_what_papers_report() -> None:
+    frame = frame_of(drawing((Point(1e4, 50, None, None, False, False),), (Quoted("far", None, 1e8, 91),)))
+    assert frame.x_high > 1e8
+    assert frame.y_high > 91

@@ -113,7 +113,7 @@ def test_every_link_and_anchor_leads_somewhere_and_nothing_is_fetched(site: Path
     num_links = 0
     for page in pages:
         text = page.read_text()
-        assert "<script" not in text
+        assert not re.search(r'<script(?! src="[./]*static/\w+\.js" defer></script>)', text)
         assert "http://" not in text.replace("http://www.w3.org", "")
         assert "https://" not in text
         for link in re.findall(r'(?:href|src)="([^"]*)"', text):
@@ -263,7 +263,7 @@ def test_html_in_records_stays_text(tmp_path: Path) -> None:
     assert len(pages) >= 5
     for page in pages:
         text = page.read_text()
-        assert "<script" not in text
+        assert not re.search(r'<script(?! src="[./]*static/\w+\.js" defer></script>)', text)
         assert "alert(&#39;1&#39;)" in text
         assert "49" not in words(page)
 
