@@ -47,8 +47,8 @@ def environment() -> Environment:
         "bounds": wording.bounds,
         "of_seeds": wording.of_seeds,
         "paths": paths,
-        "entry_id": entry_id,
         "files": downloads,
+        "entry_id": entry_id,
         "shape_paths": SHAPE_PATHS,
     }
     return made

@@ -27,7 +27,7 @@ def pages(site: Site) -> Iterator[Page]:
     shown = index.places_of(site)
     sections = [section for section in site.sections if section.rows]
     listed = [{"id": pairs.section_id(one), "name": title(one), "data": pairs.data_path(one)} for one in sections]
-    values = {"sections": sections, "pairs": pairs, "shown": shown, "listed": script_json(listed)}
+    values = {"sections": sections, "pairs": pairs, "shown": shown, "listed": json.dumps(listed)}
     yield Page(paths.COMPARE, render("compare.html", paths.COMPARE, section=None, **values))
     for section in sections:
         found, path = pairs.pairs_of(section), pairs.plain_path(section)
@@ -43,7 +43,7 @@ def title(section: Section) -> str:
 
 
 def script_json(content: object) -> str:
-    """Return JSON that can stand in a script element or file: nothing in it ends the element."""
+    """Return JSON that can stand in a script, in a file or in a page: nothing in it ends an element."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
