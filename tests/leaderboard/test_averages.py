@@ -180,8 +180,8 @@ def test_a_gain_that_cannot_be_given_says_why() -> None:
     del rows["small"]["down"]
     missing = normalised_gain(rows["small"], rows["full"], rows["base"], PAIR)
     assert missing == (None, "down has no items of the row")
-    flat = table(levels={"base": 1.0, "small": 1.0, "full": 1.0})
-    unsure = normalised_gain(flat["small"], flat["full"], flat["base"], PAIR)
+    flat = table()
+    unsure = normalised_gain(flat["small"], flat["full"], flat["full"], PAIR)
     assert unsure.value is None
     assert unsure.reason == (
         "up: full fine-tuning is not told apart from the zero point; "
