@@ -103,9 +103,9 @@ def told_apart(panel: Panel) -> NDArray[np.bool_]:
 
     Every pair is tested on its paired difference and corrected by Holm over all ``n (n - 1) / 2`` pairs; what
     ``below_best`` tells apart from the best counts too, so that letters, rank intervals and the verdicts about the
-    best never contradict each other. In simulations of 2 to 10 equal entries on 3 or 5 seeds some pair is told apart
-    in 1 to 5 % of families. Only where one entry's seeds vary six times as much as all others' is it more: 6 to 8 %
-    on three seeds.
+    best never contradict each other. Of simulated families of equal entries
+    on 3 or 5 seeds, some pair is told apart in 0.6 to 4 % of those of three to ten entries and in 1.5 to 5.6 % of those
+    of two. Only where one entry's seeds vary six times as much as all others' is it more: 6 to 8 % on three seeds.
     """
     p_value = panel.pairs.p_value
     rows, columns = np.triu_indices(len(panel.names), 1)

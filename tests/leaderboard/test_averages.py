@@ -195,7 +195,8 @@ def test_the_mean_rank_averages_ranks_and_its_interval_holds_it() -> None:
     for name, outcome in found.items():
         ranks = []
         for task, sign in (("up", -1), ("down", 1)):
-            means = [sign * row[task].interval.estimate for row in rows.values() if row[task].interval]
+            intervals = [row[task].interval for row in rows.values()]
+            means = [sign * one.estimate for one in intervals if one]
             ranks.append(stats.rankdata(means)[list(rows).index(name)])
         assert outcome.value is not None
         assert outcome.value.estimate == pytest.approx(np.mean(ranks))

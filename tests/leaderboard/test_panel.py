@@ -10,12 +10,15 @@ from scipy import stats
 
 from harness.metric import METRICS
 from leaderboard.panel import UNDEFINED, panel_of
+from leaderboard.spread import Matrix
 from leaderboard.statistics import Entry, paired_difference
 from tests.leaderboard.simulated import answers, entries, panel
 
 
-def made(number: int = 6, seeds: int = 3, items: int = 80, spread: float = 0.4) -> np.ndarray:
-    return answers(np.random.default_rng(3), 1, list(np.linspace(0, 2, number)), (seeds, items), [spread] * number)[0]
+def made(number: int = 6, seeds: int = 3, items: int = 80, spread: float = 0.4) -> Matrix:
+    return np.asarray(
+        answers(np.random.default_rng(3), 1, list(np.linspace(0, 2, number)), (seeds, items), [spread] * number)[0]
+    )
 
 
 def test_a_pair_alone_is_the_paired_difference() -> None:

@@ -83,7 +83,7 @@ def test_two_blocks_of_equal_entries_are_parted_between_and_not_within() -> None
     within, num_rounds, between = 0, 400, 0.0
     for one in panels(num_rounds, [1.0] * 5 + [1.6] * 5, (3, 300), [0.1] * 10):
         apart, same = told_apart(one), np.equal.outer(block, block)
-        within += (apart & same).any()
+        within += int((apart & same).any())
         between += apart[~same].mean() / num_rounds
     assert 100 * within / num_rounds <= 5
     assert between > 0.3
@@ -96,7 +96,7 @@ def test_rank_intervals_hold_every_true_rank_in_at_least_95_percent_of_families(
     held, width, num_rounds = 0, 0.0, 300
     for one in panels(num_rounds, levels, (3, 300), [0.2] * 8):
         low, high = rank_bounds(one, told_apart(one))
-        held += ((low <= ranks) & (ranks <= high)).all()
+        held += int(((low <= ranks) & (ranks <= high)).all())
         width += float((high - low).mean()) / num_rounds
     assert 100 * held / num_rounds >= 95
     assert width > 6.9 if step == 0 else width < 6.9
