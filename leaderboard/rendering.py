@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import JsonValue
 
-from leaderboard import paths, wording
+from leaderboard import downloads, paths, wording
 from leaderboard.marks import SHAPE_PATHS
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -46,6 +46,7 @@ def environment() -> Environment:
         "bounds": wording.bounds,
         "of_seeds": wording.of_seeds,
         "paths": paths,
+        "files": downloads,
         "shape_paths": SHAPE_PATHS,
     }
     return made
