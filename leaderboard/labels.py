@@ -63,7 +63,7 @@ def place(
         found = None
         for x, y in wish.middles:
             box = Box(x - half, y - LINE / 2, x + half, y + LINE / 2)
-            inside = box.left >= 0 and box.right <= width and box.top >= -4 and box.bottom <= height
+            inside = box.left >= 0 and box.right <= width and box.top >= 0 and box.bottom <= height
             if inside and not _overlaps(box, boxes):
                 found = (x, y)
                 boxes = np.vstack([boxes, box])
