@@ -132,9 +132,9 @@ publishing.mount(app)
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check this installation and say what is missing and how to get it."""
-    from harness import listing
+    from harness.doctor import diagnose
 
-    checks = listing.diagnose()
+    checks = diagnose()
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in checks], indent=1))
     for check in checks if not as_json else ():

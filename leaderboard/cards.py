@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import JsonValue
 
 from leaderboard.load import Run
+from leaderboard.rendering import flat
 
 Card = Mapping[str, JsonValue]
 
@@ -127,7 +128,8 @@ def _paper(card: Card) -> Iterator[Fact]:
 def _source(source: JsonValue) -> Iterator[Fact]:
     if not isinstance(source, dict):
         return
-    places = [f"{name} {value}" for name, value in source.items() if name != "splits" and value not in (None, "", {})]
+    told = {name: value for name, value in source.items() if name != "splits" and value not in (None, "", {})}
+    places = [f"{name} {words}" for name, words in flat(told)]
     if places:
         yield Fact("Source", tuple(places))
     splits = source.get("splits")
@@ -164,6 +166,8 @@ def _plain(card: Card, key: str, name: str, none: str = "") -> Iterator[Fact]:
     value = card.get(key)
     if isinstance(value, list):
         shown = tuple(map(_text, value)) or ((none,) if none else ())
+    elif isinstance(value, dict):
+        shown = tuple(f"{name}: {words}" for name, words in flat(value))
     else:
         shown = (_text(value),) if value not in (None, "", {}) else ()
     if shown:

@@ -16,7 +16,7 @@ from typing import Any
 import altair as alt
 
 from leaderboard.labels import Box, Wish, along, around, place
-from leaderboard.marks import HEIGHT, WIDTH, Drawing, Frame, Series, frame_of, marker, ticks
+from leaderboard.marks import HEIGHT, WIDTH, Drawing, Frame, Quoted, Series, frame_of, marker, ticks
 
 INK, FAINT, GROUND = "#0a0be0", "#0a0be1", "#0a0be2"
 Row = dict[str, Any]  # Any: numbers and texts
@@ -102,13 +102,13 @@ def _rows(drawing: Drawing, frame: Frame) -> dict[str, Sequence[Row]]:
         "bars": [_only(row, "x", "low", "high", "name", "colour") for row in bars if not row["dashed"]],
         "dashed": [_only(row, "x", "low", "high", "name", "colour") for row in bars if row["dashed"]],
         "quoted": [
-            {"x": one.x, "y": one.y, "name": one.name, "colour": INK if one.hue is None else marker(one.hue - 1)}
+            {"x": one.x, "y": one.y, "name": one.name, "colour": _colour_of(one)}
             | ({"words": [list(pair) for pair in one.words]} if one.words else {})
             for one in drawing.quoted
         ],
         "filled": [_mark(row) for row in rows if not row["hollow"]],
         "hollow": [_mark(row) for row in rows if row["hollow"]],
-        "texts": list(_texts(drawing.series, frame)),
+        "texts": list(_texts(drawing, frame)),
     }
 
 
@@ -149,19 +149,31 @@ def _levels(levels: Sequence[Series], frame: Frame) -> Iterator[Row]:
             yield {"x": frame.x_low, "x2": frame.x_high, "y": point.y, "name": one.name, "colour": one.colour}
 
 
-def _texts(series: Sequence[Series], frame: Frame) -> Iterator[Row]:
-    """Yield direct labels where there is room: at the right end of a curve, on a reference line."""
-    taken = [box for one in series for box in _obstacles(one, frame)]
+def _colour_of(one: Quoted) -> str:
+    return INK if one.hue is None else marker(one.hue - 1)
+
+
+def _texts(drawing: Drawing, frame: Frame) -> Iterator[Row]:
+    """Yield direct labels where there is room: at the right end of a curve, on a reference line, beside a ring."""
+    taken = [box for one in drawing.series for box in _obstacles(one, frame)]
+    rings = [frame.pixels(one.x, one.y) for one in drawing.quoted]
+    taken += [Box(x - 9, y - 9, x + 9, y + 9) for x, y in rings]
+    for one in drawing.levels:
+        height = frame.pixels(frame.x_low, one.points[-1].y)[1] if one.points else -1.0
+        taken.append(Box(0, height - 1, WIDTH, height + 1))
     # Curves come first in the order of the key: a reference line has room along all its length.
-    shown = [one for one in series if one.points]
+    looks = [(one.name, one.colour) for one in drawing.series if one.points]
     wishes: list[Wish] = []
-    for one in shown:
-        x, y = frame.pixels(max(one.points[-1].x, frame.x_low), one.points[-1].y)
-        wishes.append(along(one.name, WIDTH, y) if one.reference else around(one.name, x, y))
-    for one, spot in zip(shown, place(wishes, taken, WIDTH, HEIGHT), strict=True):
+    for one in drawing.series:
+        if one.points:
+            x, y = frame.pixels(max(one.points[-1].x, frame.x_low), one.points[-1].y)
+            wishes.append(along(one.name, WIDTH, y) if one.reference else around(one.name, x, y))
+    looks += [(one.name, _colour_of(one)) for one in drawing.quoted]
+    wishes += [around(one.name, *spot) for one, spot in zip(drawing.quoted, rings, strict=True)]
+    for (name, colour), spot in zip(looks, place(wishes, taken, WIDTH, HEIGHT), strict=True):
         if spot is not None:
             x, y = frame.values(*spot)
-            yield {"x": x, "y": y, "text": one.name, "name": one.name, "colour": one.colour}
+            yield {"x": x, "y": y, "text": name, "name": name, "colour": colour}
 
 
 def _obstacles(one: Series, frame: Frame) -> Iterator[Box]:

@@ -66,6 +66,11 @@ class Figure:
         """Whether there is anything to draw."""
         return not self.drawing.is_empty
 
+    @property
+    def has_rings(self) -> bool:
+        """Whether it shows numbers that papers report."""
+        return bool(self.drawing.quoted)
+
     @cached_property
     def specification(self) -> Specification:
         """The Vega-Lite specification, with marker colours; the figure must not be empty."""

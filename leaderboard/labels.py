@@ -6,6 +6,7 @@ A label that finds no room is left out; the key above the charts names every ser
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -56,14 +57,14 @@ def place(
     wishes: Sequence[Wish], taken: Sequence[Box], width: float, height: float
 ) -> list[tuple[float, float] | None]:
     """Return a middle for each text, or None where every wished place is outside or taken; first come, first served."""
-    boxes = np.array(taken, dtype=float).reshape(len(taken), 4)
+    boxes = np.fromiter(chain.from_iterable(taken), dtype=float).reshape(len(taken), 4)
     chosen: list[tuple[float, float] | None] = []
     for wish in wishes:
         half = text_width(wish.text) / 2
         found = None
         for x, y in wish.middles:
             box = Box(x - half, y - LINE / 2, x + half, y + LINE / 2)
-            inside = box.left >= 0 and box.right <= width and box.top >= -4 and box.bottom <= height
+            inside = box.left >= 0 and box.right <= width and box.top >= 0 and box.bottom <= height
             if inside and not _overlaps(box, boxes):
                 found = (x, y)
                 boxes = np.vstack([boxes, box])

@@ -113,7 +113,7 @@ class Chapter(NamedTuple):
     @property
     def words(self) -> Markup:
         """Its docstring."""
-        return to_html(self.module.__doc__ or "")
+        return to_html(inspect.getdoc(self.module) or "")
 
     @property
     def constants(self) -> tuple[Constant, ...]:

@@ -62,6 +62,8 @@ class Made:
     notes: Sequence[str] = ()
     validation: Sequence[EpochMetrics] = ()
     backbone: str = "package:tiny/model"
+    method_card: Mapping[str, Any] = field(default_factory=dict)
+    bill: dict[str, Any] | None = None
 
     def asked(self) -> Spec:
         """Return the spec."""
@@ -106,6 +108,8 @@ class Made:
             started=f"2025-01-0{self.attempt}T10:00:00Z",
             ended=f"2025-01-0{self.attempt}T10:01:00Z",
             task_cards=cards,
+            method_card=dict(self.method_card),
+            search=self.bill,
             scores=tuple(score for score, _ in scored),
             environment=self.environment,
             notes=tuple(self.notes),

@@ -11,9 +11,12 @@ from leaderboard import gallery, plain, svg
 from leaderboard.gallery import CROWD, uncrowded
 from leaderboard.load import load_records
 from leaderboard.marks import Drawing, Point, Series
+from leaderboard.page import build_board
 from leaderboard.site import Site
-from tests.leaderboard.making import Made, answers
+from tests.leaderboard.making import Made, answers, card
 from tests.leaderboard.small_board import write_small_board
+
+COMPLETE = card("glue/sst2") | {"source": {"splits": {"validation": "validation"}}, "sizes": {"evaluation": 40}}
 
 
 @pytest.fixture
@@ -89,3 +92,15 @@ def test_very_many_marks_stand_without_bars_and_the_text_says_so(num_marks: int,
     assert all((point.low is not None) is bars for point in drawing.series[0].points)
     assert drawing.series[1] == line
     assert bool(words) is not bars
+
+
+def test_the_key_says_what_a_double_ring_is_where_there_is_one(tmp_path: Path) -> None:
+    for folder, backbone in (("plain", "package:tiny/model"), ("known", "roberta-base")):
+        made = Made(backbone=backbone, cards={"glue/sst2": COMPLETE})
+        made.items = {made.task: answers(40, 4)}
+        made.write(tmp_path / folder)
+        build_board([tmp_path / folder], tmp_path / f"site_{folder}")
+    said = {
+        path.parent.name: "reported by a paper" in path.read_text("utf-8") for path in tmp_path.glob("*/index.html")
+    }
+    assert said == {"site_plain": False, "site_known": True}

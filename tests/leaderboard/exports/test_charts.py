@@ -16,7 +16,11 @@ from tests.leaderboard.small_board import write_small_board
 
 
 def files(records: Path) -> dict[str, str | bytes]:
-    return {page.path: page.content for page in pages(Site.of(load_records([records])))}
+    found = {}
+    for page in pages(Site.of(load_records([records]))):
+        assert isinstance(page.content, str | bytes)
+        found[page.path] = page.content
+    return found
 
 
 def test_each_figure_has_its_files_and_the_site_one_script(tmp_path: Path) -> None:
