@@ -102,7 +102,7 @@ def test_a_seed_that_a_row_lacks_is_named_and_the_row_is_drawn_hollow_and_not_co
 
 def test_runs_without_result_are_listed_with_reason_and_link(site: Path) -> None:
     page, text = (site / "failures.html").read_text(), words(site / "failures.html")
-    assert "diverged full glue/sst2 0 Diverged: loss is NaN" in text
+    assert "diverged full glue/sst2 0 small 1 Diverged: loss is NaN" in text
     run_id = Made("full").run_id
     assert f'<a href="runs/{run_id}.html"><code>{run_id[:8]}</code></a>' in page
 
@@ -282,7 +282,7 @@ def test_stale_unreadable_and_selected_on_the_reported_split_are_said(tmp_path: 
     text = words(tmp_path / "site" / "failures.html")
     assert "measured with code or card versions that are not today’s" in text
     assert "remove its attempt folder, or restore the file" in text
-    assert "lora on glue/sst2: tasks/glue.py has changed" in text
+    assert "tasks/glue.py has changed 1 run" in text
     assert "JSONDecodeError" in text
     run_page = words(tmp_path / "site" / "runs" / f"{made.run_id}.html")
     assert "Stale: tasks/glue.py has changed" in run_page
