@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from harness.environment import limit_threads
 from harness.errors import MissingPrerequisite, NoData, UnknownName, UnwritableFolder
 from harness.freshness import Freshness
 from harness.matrix import Expansion, check_values, expand, parse_only
-from harness.record import Record, Status, run_id
+from harness.record import Record, Status, run_id, uncollected
 from harness.search import check_grids
 from harness.spec import Spec
 from harness.suite import BadSuite, Suite, read
@@ -24,9 +24,11 @@ from harness.suite import BadSuite, Suite, read
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
+    from leaderboard.releases import Frozen
     from runners.forecast import Forecast
     from runners.plan import Plan
     from runners.reproduce import Reproduction
+    from runners.warm import Warm
     from runners.watched import Watched
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
@@ -47,24 +49,12 @@ class SuiteResult:
         return [run.record for run in self.plan.runs if run.record is not None]
 
 
+@uncollected()
 def load_suite(suite: str | Path | Suite, only: str | None = None, settings: Sequence[str] = ()) -> Expansion:
     """Return a suite's specs; see ``plan_suite`` for the arguments and errors."""
     return expand(suite if isinstance(suite, Suite) else read(str(suite), settings), parse_only(only))
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep the collector of cycles from walking over every record of a large folder again and again: there are none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
-@_uncollected()
 def plan_suite(
     suite: str | Path | Suite,
     *,
@@ -87,21 +77,27 @@ def plan_suite(
     Raises:
         BadSuite, UnknownName, MissingPrerequisite, ValueError: for what cannot be run, before any work.
     """
+    from runners.sweep import output_folder
+
+    expansion = load_suite(suite, only, settings)
+    return _plan(expansion, output_folder(expansion.suite.name, out), DataSource.of(mirror), retry)
+
+
+@uncollected()
+def _plan(expansion: Expansion, folder: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
     from runners.agenda import plan
     from runners.plan import ON_REQUEST
-    from runners.sweep import output_folder
 
     for status in retry:
         if status not in ON_REQUEST:
             raise UnknownName("status", status, ON_REQUEST, "--retry")
-    expansion = load_suite(suite, only, settings)
-    folder = output_folder(expansion.suite.name, out)
     # A run with a folder passed this before; a finished suite must not wait for the methods' libraries.
-    new = [spec for spec in expansion.first() if not (folder / run_id(spec)).is_dir()]
+    tried = set(os.listdir(folder)) if folder.is_dir() else set()
+    new = [spec for spec in expansion.first() if run_id(spec) not in tried]
     if new:
         check_grids(expansion.searches)
     check_values(new)
-    return plan(expansion, folder, DataSource.of(mirror), retry)
+    return plan(expansion, folder, source, retry)
 
 
 def run_suite(
@@ -151,14 +147,13 @@ def run_suite(
     _check_counts({"--workers": workers, "--runs-per-device": runs_per_device})
     check_executor(executor, address)
     expansion = load_suite(suite, only, settings)
-    folder = output_folder(expansion.suite.name, out)
-    arguments: dict[str, Any] = {"out": folder, "mirror": mirror, "only": only, "settings": settings}  # Any: keywords
+    folder, source = output_folder(expansion.suite.name, out), DataSource.of(mirror)
     if executor == "local":
         _check_device(device)
     if not folder.exists():
-        plan_suite(suite, retry=retry, **arguments)  # bad input ends here, before a folder is made for it
+        _plan(expansion, folder, source, retry)  # bad input ends here, before a folder is made for it
     with hold(folder):
-        planned = plan_suite(suite, retry=retry, **arguments)
+        planned = _plan(expansion, folder, source, retry)
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
             write_cells(planned)
@@ -169,7 +164,7 @@ def run_suite(
         options = Options(
             out=folder,
             suite=expansion.suite.name,
-            mirror=DataSource.of(mirror).mirror,
+            mirror=source.mirror,
             device=where,
             threads=expansion.suite.threads,
             workers=workers or own,
@@ -187,8 +182,8 @@ def run_suite(
         watched = Watched(planned, folder, options.workers, kind, speeds)
         watched.audience += [observe(watched)] if observe else []
         with Notes(watched):
-            interrupted = run_plan(planned, options, watched)
-        left = plan_suite(suite, **arguments)
+            interrupted = run_plan(planned, options, watched, speeds)
+        left = _plan(expansion, folder, source)
         write_cells(left)
         return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
 
@@ -220,9 +215,22 @@ def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: 
 
 
 def run_spec(
-    spec: Spec, out: Path, mirror: str | Path | None = None, device: str = "auto", keep: str = "final"
+    spec: Spec,
+    out: Path,
+    mirror: str | Path | None = None,
+    device: str = "auto",
+    keep: str = "final",
+    observe: Callable[[Watched], Observer] | None = None,
 ) -> tuple[Record, Path]:
     """Run one spec in this process and return its record and the attempt's folder.
+
+    Args:
+        spec: what to run.
+        out: the folder of runs.
+        mirror: a local copy of the data.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        keep: ``none``, ``final`` or ``all``.
+        observe: as for ``run_suite``; what it returns must not print to where the run does, which its log takes.
 
     Raises:
         UnknownName, BadSuite, MissingPrerequisite, UnwritableFolder: for what cannot be run, before any work.
@@ -231,14 +239,38 @@ def run_spec(
     _check_spec(spec, source)
     import torch
 
+    from runners.executor import end_event
     from runners.warm import Warm
     from runners.worker import run_one
 
     torch.set_num_threads(spec.threads)
     warm = Warm(source, resolve_device(device))
     _make_folder(out)
-    record, folder, _ = run_one(spec, out, warm, None, keep, lambda event: None)
+    watched = _watch_one(spec, out, warm, observe) if observe else None
+
+    def tell(event: Mapping[str, Any]) -> None:  # Any: events are JSON
+        if watched:
+            watched(spec, event)
+
+    record, folder, _ = run_one(spec, out, warm, None, keep, tell)
+    tell(end_event(record, folder))
     return record, folder
+
+
+def _watch_one(spec: Spec, out: Path, warm: Warm, observe: Callable[[Watched], Observer]) -> Watched:
+    """Return what watches a single run as if it were a matrix."""
+    from runners.agenda import Agenda
+    from runners.forecast import past
+    from runners.watched import Watched
+
+    entry = {"train": spec.train, "score": spec.score}
+    suite = Suite.model_validate(
+        {"name": "one", "backbones": [spec.backbone], "methods": [spec.method], "tasks": [entry]}
+    )
+    agenda = Agenda(Expansion(suite, (spec,)), out, warm.source, {spec.backbone: warm.locate(spec.backbone)})
+    watched = Watched(agenda.plan(), out, 1, *past(out, warm.device, spec.threads))
+    watched.audience.append(observe(watched))
+    return watched
 
 
 def reproduce(
@@ -247,6 +279,7 @@ def reproduce(
     into: Path,
     mirror: str | Path | None = None,
     device: str = "auto",
+    observe: Callable[[Watched], Observer] | None = None,
 ) -> Reproduction:
     """Run a record's spec again in this process, and say which of its numbers came back.
 
@@ -256,6 +289,7 @@ def reproduce(
         into: the folder that the new record goes to; made, and empty if it is there.
         mirror: a local copy of the data.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        observe: as for ``run_spec``.
 
     Raises:
         NoData: if there is no such record, it holds nothing to come back to, or its data or weights are not here.
@@ -268,7 +302,7 @@ def reproduce(
         raise UnwritableFolder(into, FileExistsError("it is not empty"), "--into")
     limit_threads(recorded.spec.threads)
     try:
-        now, _ = run_spec(recorded.spec, into, mirror, device, keep="none")
+        now, _ = run_spec(recorded.spec, into, mirror, device, "none", observe)
     except MissingPrerequisite as error:
         raise NoData(f"run {recorded.run_id} cannot be run again here: {error}") from error
     return compare(recorded, now, others)
@@ -285,17 +319,45 @@ def load_records(folders: Sequence[str | Path]) -> Loaded:
     return load([Path(folder) for folder in folders])
 
 
-def build_board(folders: Sequence[str | Path], out: str | Path) -> BoardSummary:
+def build_board(
+    folders: Sequence[str | Path], out: str | Path, *, releases: str | Path | None = None, published: bool = False
+) -> BoardSummary:
     """Write the board of the records in ``folders``; runs that today's code makes stale are marked.
+
+    Args:
+        folders: where records lie.
+        out: the site's folder.
+        releases: the folder of frozen releases, for the archive.
+        published: whether the world will read it: records of a dirty checkout and carved data then do not rank.
 
     Raises:
         MissingPrerequisite: if a folder is not there.
         UnwritableFolder: if nothing can be written to ``out``.
     """
+    from leaderboard.page import Asked
     from leaderboard.page import build_board as build
 
     _make_folder(Path(out))
-    return build([Path(folder) for folder in folders], Path(out), Freshness())
+    asked = Asked(Path(releases) if releases is not None else None, published)
+    return build([Path(folder) for folder in folders], Path(out), Freshness(), asked)
+
+
+def release(folders: Sequence[str | Path], to: str | Path, name: str, day: date | None = None) -> Frozen:
+    """Freeze the records in ``folders`` and their board as the release ``name`` below the folder ``to``.
+
+    Args:
+        folders: where records lie.
+        to: the folder of all releases.
+        name: such as ``2026.11``; never one that exists.
+        day: its date; that of the newest record by default.
+
+    Raises:
+        NoData: if there is no record.
+        UserError: if the name is taken or cannot be a folder's, or nothing can be written.
+    """
+    from leaderboard.releases import freeze
+
+    return freeze([Path(folder) for folder in folders], Path(to), name, day, Freshness())
 
 
 def stale_runs(records: Iterable[Record]) -> dict[str, str]:

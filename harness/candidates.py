@@ -17,8 +17,9 @@ from pydantic import JsonValue
 from harness import registry
 from harness.errors import UnknownName
 from harness.random import uniforms
+from harness.search_settings import SearchSettings
 from harness.spec import Spec, Training
-from harness.suite import BadSuite, SearchSettings
+from harness.suite import BadSuite
 
 DIGITS = 3
 """Significant digits of a value drawn from a range: what differs by less makes no other run."""

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from harness import folders, running, submission, supply, workshop
+from harness import folders, publishing, running, submission, supply, workshop
 from harness.options import INTERRUPTED, NOT_OK, OK, AsJson, Mirror, fail, name_unreadable
 
 app = typer.Typer(
@@ -104,11 +104,18 @@ def show(
 def board(
     folders: Annotated[list[Path], typer.Argument(help="Folders of runs.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the site.")] = Path("site"),
+    releases: Annotated[
+        Optional[Path],  # noqa: UP045
+        typer.Option("--releases", help="Folder of frozen releases, for the archive."),
+    ] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="For the world: a dirty checkout and carved data do not rank.")
+    ] = False,
 ) -> None:
     """Build the leaderboard from records and print where its page is."""
     from harness.api import build_board
 
-    built = build_board(folders, out)
+    built = build_board(folders, out, releases=releases, published=published)
     typer.echo(f"{built.num_records} records")
     typer.echo(f"the page is {built.page.resolve()}")
     name_unreadable(built.unreadable)
@@ -119,14 +126,15 @@ folders.mount(app)
 supply.mount(app)
 workshop.mount(app)
 submission.mount(app)
+publishing.mount(app)
 
 
 @app.command()
 def doctor(as_json: AsJson = False) -> None:
     """Check this installation and say what is missing and how to get it."""
-    from harness import listing
+    from harness.doctor import diagnose
 
-    checks = listing.diagnose()
+    checks = diagnose()
     if as_json:
         typer.echo(json.dumps([check._asdict() for check in checks], indent=1))
     for check in checks if not as_json else ():

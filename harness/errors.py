@@ -29,6 +29,10 @@ class NotApplicable(Exception):
     """This cell makes no sense (a budget under the floor, a task for another kind of backbone); not a failure."""
 
 
+class NotSharded(NotApplicable):
+    """This cell makes sense, but not with a backbone that several devices hold in pieces."""
+
+
 class Diverged(Exception):
     """The loss or a score became NaN or infinite."""
 

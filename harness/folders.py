@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import TYPE_CHECKING, Annotated, Optional
 
 import typer
 
 from harness.options import INCONCLUSIVE, NO_DATA, NOT_OK, OK, AllowCode, AsJson, Device, Mirror, fail, name_unreadable
+
+if TYPE_CHECKING:
+    from harness.api import Observer
+    from runners.watched import Watched
 
 
 def mount(app: typer.Typer) -> None:
@@ -48,6 +55,8 @@ def reproduce(
     as_json: AsJson = False,
 ) -> None:
     """Run a record's spec again, and say which numbers came back and what differs in what made them."""
+    from rich.console import Console
+
     from harness.environment import limit_threads
     from harness.errors import NoData
     from runners.reproduce import look_up
@@ -58,10 +67,19 @@ def reproduce(
         spec = look_up(run_id, places).recorded.spec
         limit_threads(spec.threads)  # before anything loads a numerical library
         from harness.api import reproduce as again
+        from runners.progress import Progress
 
         where = (into or Path(tempfile.mkdtemp(prefix="paretune-reproduced-"))).resolve()
         typer.echo(f"run {spec.run_id}: {describe(spec)} on {spec.backbone}, again in {where}", err=True)
-        found = again(run_id, places, where, mirror, device)
+        with ExitStack() as shown:
+            # The run's log takes what this process prints to standard error; the view has its own way there.
+            screen = shown.enter_context(os.fdopen(os.dup(2), "w", encoding=sys.stderr.encoding))
+            console = Console(file=screen, highlight=False)
+
+            def observe(watched: Watched) -> Observer:
+                return shown.enter_context(Progress(console, watched))
+
+            found = again(run_id, places, where, mirror, device, observe)
     except NoData as error:
         fail(str(error), NO_DATA)
     if as_json:

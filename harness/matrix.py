@@ -16,8 +16,9 @@ from harness.ladder import ladder
 from harness.protocol import names as protocols
 from harness.record import run_id
 from harness.search import Search, kept, searches
+from harness.search_settings import SearchSettings
 from harness.spec import TARGETS, Budget, Sizes, Spec, Training
-from harness.suite import BadSuite, MethodEntry, SearchSettings, Suite, TaskEntry, explain, parse_budget
+from harness.suite import BadSuite, MethodEntry, Suite, TaskEntry, explain, parse_budget
 
 FILTERS = ("backbone", "method", "task", "budget", "seed")
 
@@ -50,7 +51,7 @@ class Expansion:
             for search in self.searches
             for candidate in search.candidates
         ]
-        return (*(spec for spec in self.specs if run_id(spec) not in waiting), *trials)
+        return (*(spec for spec in self.specs if not waiting or run_id(spec) not in waiting), *trials)
 
 
 def expand(suite: Suite, only: Sequence[Filter] = ()) -> Expansion:

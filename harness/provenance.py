@@ -10,9 +10,10 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 from harness import registry, stock
 from harness.backbone import BackboneFiles
@@ -24,7 +25,16 @@ from harness.splits import used
 from harness.task import Split, TaskCard
 
 ROOTS = ("runners.prepare", "runners.fit", "runners.score", "harness.metric", "harness.splits")
-NEUTRAL = frozenset({"harness.errors", "harness.record", "harness.registry", "harness.suite", "harness.cache"})
+NEUTRAL = frozenset(
+    {
+        "harness.errors",
+        "harness.record",
+        "harness.registry",
+        "harness.search_settings",
+        "harness.suite",
+        "harness.cache",
+    }
+)
 """Imported by what computes, but cannot change a number: a new field of the record keeps old records fresh."""
 NAMED = frozenset({"harness.tiny", "harness.scratch", "harness.gguf", "harness.imagelists"})
 """Make weights or rows that have a digest or a version of their own in the provenance: a further architecture there
@@ -63,9 +73,47 @@ def provenance_digest(spec: Spec, data: dict[str, str], weights: str, code: str)
     return _digest({"code": code, "data": data, "weights": weights, "run": run_id(spec)})
 
 
-def expected(spec: Spec, source: DataSource, files: BackboneFiles) -> str:
-    """Return the provenance digest that a run of ``spec`` would have now."""
-    return provenance_digest(spec, data_digests(spec, source), files.digest, code_digest(spec))
+class Codes:
+    """The code digests of many runs, each found out once: thousands go through the same code."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, ...], str] = {}
+
+    def digest(self, spec: Spec) -> str:
+        """Return ``code_digest``."""
+        key = (spec.method, spec.protocol, spec.train, *spec.score, json.dumps(spec.options, sort_keys=True))
+        if key not in self._known:
+            self._known[key] = code_digest(spec)
+        return self._known[key]
+
+
+class Made(NamedTuple):
+    """What a run is made of, by digests."""
+
+    code: str
+    data: dict[str, str]
+    weights: str
+
+
+class Today:
+    """What runs would be made of now, each part found out once for all that share it."""
+
+    def __init__(self, source: DataSource, files: Mapping[str, BackboneFiles]) -> None:
+        self._source, self._files = source, files
+        self._codes = Codes()
+        self._data: dict[tuple[str, ...], dict[str, str]] = {}
+
+    def made(self, spec: Spec) -> Made:
+        """Return what a run of ``spec`` would be made of."""
+        key = (spec.policy, spec.train, *spec.score)
+        if key not in self._data:
+            self._data[key] = data_digests(spec, self._source)
+        return Made(self._codes.digest(spec), self._data[key], self._files[spec.backbone].digest)
+
+    def digest(self, spec: Spec) -> str:
+        """Return the provenance digest that a run of ``spec`` would have."""
+        made = self.made(spec)
+        return provenance_digest(spec, made.data, made.weights, made.code)
 
 
 def data_digests(spec: Spec, source: DataSource) -> dict[str, str]:

@@ -6,11 +6,12 @@ null, never a stand-in number. A change of the schema raises ``SCHEMA_VERSION`` 
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import os
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -169,6 +170,20 @@ def run_id(spec: Spec) -> str:
 @lru_cache(maxsize=1 << 15)
 def _run_id(text: str) -> str:
     return Spec.model_validate_json(text).run_id
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the collector of cycles from walking over thousands of records again and again: there are none in them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.freeze()
+            gc.unfreeze()  # what was made is old now, and not walked over as what is young
+            gc.enable()
 
 
 def read_record(path: Path) -> Record:

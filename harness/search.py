@@ -14,8 +14,9 @@ from harness import registry
 from harness.candidates import Candidate, candidates, ranges, tunable
 from harness.errors import UnknownName
 from harness.record import run_id
+from harness.search_settings import TUNABLE, SearchSettings
 from harness.spec import Spec, Training
-from harness.suite import TUNABLE, BadSuite, SearchSettings
+from harness.suite import BadSuite
 
 CUT = 4
 """Successive halving: the first round has this part of the epochs, and this part of its trials goes on."""

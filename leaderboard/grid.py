@@ -18,7 +18,6 @@ from leaderboard.figures import curves
 from leaderboard.marks import Series
 from leaderboard.sheet import Sheet
 
-
 MOST_LINKED = 4000
 """Scores up to which each is a link by itself; 15,000 links take half of the page's bytes."""
 

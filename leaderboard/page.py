@@ -28,41 +28,61 @@ class BoardSummary(NamedTuple):
     """One message for each file that could not be used; the rest was."""
 
 
-def build_board(folders: Sequence[Path], out: Path, judge: Judge | None = None) -> BoardSummary:
+class Asked(NamedTuple):
+    """What a board is to be, besides its records."""
+
+    releases: Path | None = None
+    """The folder of frozen releases that the archive tells of."""
+    published: bool = False
+    """Whether the world will read it, which ranks less: see ``leaderboard.cells.Mode``."""
+
+
+PLAIN = Asked()
+
+
+PLAIN = Asked()
+
+
+def build_board(folders: Sequence[Path], out: Path, judge: Judge | None = None, asked: Asked = PLAIN) -> BoardSummary:
     """Write the board of all records under some folders; one that is as it would be written is left as it is.
 
     Args:
         folders: where records lie, at any depth.
         out: the site's folder; made if needed.
         judge: says which results are stale; without one nothing is.
+        asked: what else the board is to be.
 
     Raises:
         MissingPrerequisite: if a folder does not exist.
+        UserError: if there is no folder of releases where one was named.
     """
-    last, key = state.read(out), judge.key() if judge else ""
-    inputs = state.inputs_digest([folder for folder in folders if folder.is_dir()], key)
+    last, key = state.read(out), (judge.key() if judge else "", asked)
+    inputs = state.inputs_digest([folder for folder in folders if folder.is_dir()], key, asked.releases)
     if last is None or last.inputs != inputs or last.outputs != state.outputs_digest(out, last.written):
         with _without_collection():
-            last = _build(folders, out, judge, inputs, last)
+            made = _build(folders, out, judge, asked)
+        for old in set(last.written if last else ()) - set(made.written):
+            if (out / old).resolve().is_relative_to(out.resolve()):  # an edited list must not reach beyond the site
+                (out / old).unlink(missing_ok=True)
+        last = made._replace(inputs=inputs)
+        state.write(out, last)
     return BoardSummary(out / paths.INDEX, last.num_records, list(last.unreadable))
 
 
-def _build(
-    folders: Sequence[Path], out: Path, judge: Judge | None, inputs: str, last: state.State | None
-) -> state.State:
-    from leaderboard.load import load_records  # here, so that an unchanged site loads nothing
+def _build(folders: Sequence[Path], out: Path, judge: Judge | None, asked: Asked) -> state.State:
+    from leaderboard.cells import Mode  # here, so that an unchanged site loads nothing
+    from leaderboard.load import load_records
+    from leaderboard.releases import Archive, read_archive
     from leaderboard.site import Site, Trust
     from leaderboard.writing import write
 
     loaded = load_records(folders)
-    site = Site.of(loaded, (judge or Trust()).stale(run.record for run in loaded.runs))
+    stale = (judge or Trust()).stale(run.record for run in loaded.runs)
+    archive = read_archive(asked.releases) if asked.releases else Archive()
+    site = Site.of(loaded, stale, Mode(asked.published), archive)
     written = write(pages_of(site), out)
-    for old in set(last.written if last else ()) - set(written):
-        if (out / old).resolve().is_relative_to(out.resolve()):  # a list that was edited must not reach beyond the site
-            (out / old).unlink(missing_ok=True)
-    made = state.State(inputs, state.outputs_digest(out, written), written, loaded.num_records, site.unreadable)
-    state.write(out, made)
-    return made
+    outputs = state.outputs_digest(out, written)
+    return state.State("", outputs, written, loaded.num_records, site.unreadable, asked.published)
 
 
 def pages_of(site: Site) -> Iterator[Page]:

@@ -9,8 +9,9 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import JsonValue
 
-from leaderboard import paths, wording
+from leaderboard import downloads, paths, wording
 from leaderboard.marks import SHAPE_PATHS
+from leaderboard.pairs import entry_id
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -46,6 +47,8 @@ def environment() -> Environment:
         "bounds": wording.bounds,
         "of_seeds": wording.of_seeds,
         "paths": paths,
+        "files": downloads,
+        "entry_id": entry_id,
         "shape_paths": SHAPE_PATHS,
     }
     return made

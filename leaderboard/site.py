@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType, ModuleType
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from harness.record import Record
 from leaderboard import exports, pages
@@ -20,6 +20,9 @@ from leaderboard.cells import NORMAL, Mode, Section, Table, tabulate
 from leaderboard.gallery import Gallery
 from leaderboard.load import Loaded, Run
 from leaderboard.sheet import Sheet
+
+if TYPE_CHECKING:
+    from leaderboard.releases import Archive, Release
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -71,11 +74,18 @@ class Site:
     table: Table
     stale: Mapping[str, str]
     """Run id to the reason why it is not what today's code and cards would give."""
+    mode: Mode = NORMAL
+    releases: tuple[Release, ...] = ()
+    """Newest first."""
+    problems: tuple[str, ...] = ()
+    """One message for each release that cannot be used."""
 
     @classmethod
-    def of(cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING, mode: Mode = NORMAL) -> Site:
+    def of(
+        cls, loaded: Loaded, stale: Mapping[str, str] = NOTHING, mode: Mode = NORMAL, archive: Archive | None = None
+    ) -> Site:
         """Return the site of some records."""
-        return cls(loaded, tabulate(loaded.runs, stale, mode), stale)
+        return cls(loaded, tabulate(loaded.runs, stale, mode), stale, mode, *(archive or ()))
 
     @property
     def runs(self) -> tuple[Run, ...]:
@@ -110,7 +120,7 @@ class Site:
     @cached_property
     def unreadable(self) -> tuple[str, ...]:
         """One message for each file that could not be used; the rest was."""
-        return tuple(sorted({*self.loaded.unreadable, *self.table.unreadable}))
+        return tuple(sorted({*self.loaded.unreadable, *self.table.unreadable, *self.problems}))
 
 
 Maker = Callable[[Site], Iterator[Page]]

@@ -34,6 +34,8 @@ class State(NamedTuple):
     written: tuple[str, ...]
     num_records: int
     unreadable: tuple[str, ...]
+    published: bool = False
+    """Whether it ranks as a published board does."""
 
 
 def read(out: Path) -> State | None:
@@ -53,13 +55,17 @@ def write(out: Path, state: State) -> None:
     temporary.replace(out / STATE)
 
 
-def inputs_digest(folders: Sequence[Path], asked: object) -> str:
+def inputs_digest(folders: Sequence[Path], asked: object, releases: Path | None = None) -> str:
     """Return the digest of all that a build looks at; ``asked`` is written down by its ``repr``."""
     digest = hashlib.sha256(repr((asked, [version(name) for name in DRAWS])).encode())
     for folder in folders:
         digest.update(f"\n{folder.resolve()}".encode("utf-8", "surrogateescape"))
         for line in sorted(_facts(folder)):
             digest.update(line.encode("utf-8", "surrogateescape"))
+    if releases is not None and releases.is_dir():
+        for path in sorted(releases.rglob("*")):  # each of their files counts: one that was altered must be found
+            stat = path.stat()
+            digest.update(f"{path} {stat.st_size} {stat.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     for path in sorted(path for package in ("leaderboard", "harness") for path in _sources(ROOT / package)):
         digest.update(path.read_bytes())
     return digest.hexdigest()

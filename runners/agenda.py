@@ -10,14 +10,16 @@ from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic import JsonValue
 
-from harness import provenance, registry
+from harness import registry
 from harness.backbone import BackboneFiles
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite
 from harness.matrix import Expansion
+from harness.provenance import Today
 from harness.record import Digests, Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
@@ -27,8 +29,8 @@ from runners.search import Searches, bill, describe, doubts, in_words
 from runners.trials import Outcome, Progress, Stage
 
 ONE_SIZE = "takes no budget, runs once"
-NO_VALUES, NO_SENSE = "search", "NotApplicable"
-"""The kinds of the errors of finals that are not run: no trial gave values to choose, or none makes sense."""
+NO_VALUES = "search"
+"""The kind of the error of a final that is not run since no trial gave values to choose."""
 
 
 def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
@@ -49,6 +51,13 @@ def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[
     return agenda.plan()
 
 
+class Closed(NamedTuple):
+    """A run that ended without a worker."""
+
+    record: Record
+    folder: Path
+
+
 @dataclass
 class Agenda:
     """The runs of a suite as they become known; for one thread at a time.
@@ -66,6 +75,7 @@ class Agenda:
     _unreadable: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._today = Today(self.source, self.files)
         self._searches = Searches(self.expansion)
         self._add(self._searches.first())
 
@@ -87,27 +97,36 @@ class Agenda:
         while new := [run for run in self.todo() if run_id(run.spec) not in seen]:
             for run in new:
                 seen.add(run_id(run.spec))
-                found = self._runs[run_id(run.spec)] = from_shapes(run, self.files[run.spec.backbone])
+                found = self._runs[run_id(run.spec)] = from_shapes(run, self.files[run.spec.backbone], self._sharded())
                 if found.state == "not_applicable":
                     outcome = Outcome("not_applicable", message=found.reason)
                     self._add(self._searches.ended(run_id(run.spec), outcome))
 
-    def close(self, suite: str | None) -> None:
-        """Write the records of runs that need no worker: what makes no sense, and finals without values."""
+    def close(self, suite: str | None) -> list[Closed]:
+        """Write the records of runs that need no worker: what makes no sense, and finals without values.
+
+        Returns:
+            Those of finals without values, which the plan did not know.
+        """
         for run in list(self._runs.values()):
             if run.state == "not_applicable" and run.record is None:
-                record = self._close(run, "not_applicable", suite, self.bill(run.spec))
+                record, _ = self._close(run, "not_applicable", suite, self.bill(run.spec))
                 self._runs[run_id(run.spec)] = replace(run, record=record)
+        closed: list[Closed] = []
         for one, stage in self.searches():
             for asked in one.search.finals if stage.problem else ():
                 run = self._without_values(one, stage, asked)
                 if run.record is None and stage.problem:
-                    self._close(run, stage.problem, suite, bill(one, stage))
+                    closed.append(self._close(run, stage.problem, suite, bill(one, stage)))
+        return closed
 
-    def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Record:
+    def _sharded(self) -> bool:
+        return self.expansion.suite.resources.sharded
+
+    def _close(self, run: Planned, status: Status, suite: str | None, search: dict[str, JsonValue] | None) -> Closed:
         attempt = open_attempt(self.out, run.spec, suite)
-        kind = NO_VALUES if status == "cancelled" else NO_SENSE
-        return close_without_worker(attempt, status, kind, run.reason, Digests(provenance=run.provenance), search)
+        kind, digests = NO_VALUES if status == "cancelled" else run.kind, Digests(provenance=run.provenance)
+        return Closed(close_without_worker(attempt, status, kind, run.reason, digests, search), attempt.folder)
 
     def plan(self) -> Plan:
         """Return the runs as they are known now: each search's trials before its finals."""
@@ -132,10 +151,10 @@ class Agenda:
         waiting, new = deque(specs), list[Planned]()
         while waiting:
             spec = waiting.popleft()
-            found, problems = records(self.out, run_id(spec))
+            name = run_id(spec)
+            found, problems = records(self.out, name)
             self._unreadable += problems
-            run = from_records(spec, found, self.source, self.files[spec.backbone], self.retry)
-            self._runs[run_id(spec)] = run
+            run = self._runs[name] = from_records(spec, found, self._today, self.retry, self._sharded())
             new.append(run)
             if run.state in ("done", "not_applicable") and run.record is not None:
                 waiting.extend(self._searches.after(run.record))
@@ -174,7 +193,7 @@ class Agenda:
     def _without_values(self, one: Progress, stage: Stage, asked: Spec) -> Planned:
         """Return a final that is not run, with the record that says so where it was written."""
         found, _ = records(self.out, run_id(asked))
-        expected = provenance.expected(asked, self.source, self.files[asked.backbone])
+        expected = self._today.digest(asked)
         # One that an interrupt cancelled has no digests, for it never began.
         told = [last for last in found[-1:] if (last.status, last.digests.provenance) == (stage.problem, expected)]
         state: State = "not_applicable" if stage.problem == "not_applicable" else "done"

@@ -171,9 +171,10 @@ def is_alive(process: Owner) -> bool:
 
 def unfinished(out: Path) -> Iterator[tuple[Attempt, Started]]:
     """Yield attempts that were started and have no record: they run, or their owner is gone."""
-    for run in sorted(path for path in out.iterdir() if path.is_dir()) if out.is_dir() else []:
-        for attempt in attempts(out, run.name):
-            if (attempt.folder / STARTED_FILE).is_file() and not (attempt.folder / RECORD_FILE).exists():
+    for run_id in sorted(os.listdir(out)) if out.is_dir() else []:
+        for attempt in attempts(out, run_id):
+            # Of thousands most have ended: one look for each.
+            if not os.path.exists(attempt.folder / RECORD_FILE) and (attempt.folder / STARTED_FILE).is_file():
                 with suppress(UnreadableRecord):  # ``records`` names it
                     yield attempt, read_started(attempt)
 

@@ -30,6 +30,7 @@ from runners.prepare import splits as divide
 from runners.ranks import Ranks
 from runners.savepoint import Savepoints
 from runners.score import Evaluator, measure, score
+from runners.shards import ShardedTrainer, Shards
 from runners.warm import Memory, Warm
 from tasks.metrics.module import prepare as prepare_scoring
 
@@ -126,7 +127,8 @@ def execute(
 ) -> None:
     """Run ``spec`` and fill ``outcome``; with savepoints, go on from what an attempt left that was killed.
 
-    Of several ranks every one trains and validates, and the first alone scores.
+    Of several ranks every one trains and validates, and the first alone scores; unless they hold the backbone in
+    shares, with which no rank can score alone.
 
     Raises:
         Diverged, NotApplicable, MissingPrerequisite, torch.OutOfMemoryError, and whatever a method or the data raises.
@@ -162,7 +164,11 @@ def execute(
         memory, streams, ranks = warm.memory(spec), Streams(spec.seed), ranks or Ranks()
         if ranks.count > 1 and method.statistics_bits():
             raise NotApplicable("its batch norms take statistics of each rank's own rows; train it on one device")
-        trainer = Trainer(
+        sharded = ranks if isinstance(ranks, Shards) else None
+        if sharded:
+            with outcome.phase("shard"):
+                outcome.notes += (sharded.shard(backbone.model, method, evaluator.device.type).note(),)
+        trainer = (ShardedTrainer if sharded else Trainer)(
             backbone.model, method, protocol, evaluator, spec.training, streams, report, savepoints, memory, ranks
         )
         with outcome.phase("calibrate"):
@@ -171,13 +177,16 @@ def execute(
         outcome.counts = _counts(method, plan)
         _check_count(spec.method, outcome.counts.trained, method.count(backbone.model, plan))
         outcome.notes += method.notes()
-        outcome.take(trainer.fit(train, validation), spec.training.batch_size, spec.training.accumulation)
+        fitted = trainer.fit(train, validation)
+        if sharded:
+            fitted.state = sharded.whole(fitted.state)
+        outcome.take(fitted, spec.training.batch_size, spec.training.accumulation)
         if savepoints and savepoints.continued_from:
             outcome.notes += (f"continued from the savepoint of attempt {savepoints.continued_from}",)
         method.finalize(backbone.model)
         zeros = method.zeros()
         outcome.sparsity = zeros[0] / zeros[1] if zeros else None
-        if spec.purpose == "final" and ranks.index == 0:
+        if spec.purpose == "final" and (ranks.index == 0 or sharded):
             with outcome.phase("score"):
                 _score(spec, warm, splits.tests, backbone, trainer, outcome)
         small = outcome.counts.trained < KEPT_SHARE * outcome.counts.total
@@ -187,14 +196,25 @@ def execute(
             outcome.facts = describe(spec, method, plan, weights, outcome.state)
         outcome.peak_bytes = _peak(warm.device)
         with outcome.phase("restore"):
-            method.detach(backbone.model, backbone.pristine)
-            backbone.model.eval()
-            outcome.reusable = not backbone.changed()
+            outcome.reusable = _let_go(warm, key) if sharded else _restore(backbone, method)
     finally:
         if spec.training.gradient_checkpointing:
             backbone.model.activation_checkpointing_disable()  # type: ignore[operator]
         if not outcome.reusable:
             warm.backbones.pop(key, None)
+
+
+def _restore(backbone: Backbone, method: Method) -> bool:
+    """Take a method off; return whether the backbone is bit by bit what it was."""
+    method.detach(backbone.model, backbone.pristine)
+    backbone.model.eval()
+    return not backbone.changed()
+
+
+def _let_go(warm: Warm, key: str) -> bool:
+    """Forget a backbone that was divided: it cannot be put together in place, and the next run loads it anew."""
+    del warm.backbones[key]
+    return True
 
 
 def _check_metrics(name: str, protocol: Protocol, examples: Examples) -> None:

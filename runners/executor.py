@@ -160,7 +160,7 @@ class Executor(ABC):
             said = death.last_words or "it wrote nothing"
             message = f"the worker process {death.how} before this attempt began: {said}"
         record = close_without_worker(attempt, status, kind, message, search=job.search)
-        self._end(job, record, _ended(record, attempt), death.seat_lost)
+        self._end(job, record, end_event(record, attempt.folder), death.seat_lost)
         return not death.seat_lost
 
     def _end(self, job: Job, record: Record, event: Mapping[str, Any], seat_lost: bool = False) -> None:
@@ -171,7 +171,7 @@ class Executor(ABC):
         for other, why in self.queue.take_broken():
             attempt = open_attempt(self.options.out, other.spec, self.options.suite)
             cancelled = close_without_worker(attempt, "cancelled", "breaker", why, search=other.search)
-            self._end(other, cancelled, _ended(cancelled, attempt))
+            self._end(other, cancelled, end_event(cancelled, attempt.folder))
 
     def _verdict(self, death: Death) -> tuple[Status, str, str]:
         if self._stopped:
@@ -199,9 +199,10 @@ def _written(folder: Path) -> Record:
     return read_record(folder / RECORD_FILE)
 
 
-def _ended(record: Record, attempt: Attempt) -> dict[str, Any]:  # Any: an event is JSON
+def end_event(record: Record, folder: Path) -> dict[str, Any]:  # Any: an event is JSON
+    """Return the event of an attempt that no worker told the end of."""
     why = record.error.message if record.error else None
-    return {"type": "ended", "status": record.status, "folder": str(attempt.folder), "message": why}
+    return {"type": "ended", "status": record.status, "folder": str(folder), "message": why}
 
 
 def is_installed(library: str) -> bool:

@@ -2,7 +2,8 @@
 
 What a run has to do is counted as row-tokens: rows times passes over them times the longest text. Seconds per row-token
 come from records of the same backbone, method and task, else of the same backbone and method, else of the same
-backbone; what has none of these is unknown, and no number is made up for it.
+backbone; what has none of these is unknown, and no number is made up for it. Only the order in which runs are started
+needs one for each: there it is what the work takes as all past runs took theirs.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ Basis = Literal["cell", "method", "backbone"]
 BASES: tuple[Basis, ...] = ("cell", "method", "backbone")
 MOST_READ = 2000
 """Records of one folder that a forecast reads: a quarter of a second's worth."""
-LARGEST_VALIDATION = 1000
-"""Rows of a validation part whose size nobody asked for; see ``harness.splits``."""
+LARGEST_VALIDATION, UNKNOWN_ROWS = 1000, 1000
+"""Rows of a validation part whose size nobody asked for (see ``harness.splits``), and of a split that says nothing."""
+FORWARD = 1 / 3
+"""What a row costs that is only predicted, in rows that are trained on."""
 
 
 class Job(NamedTuple):
@@ -48,6 +51,11 @@ class Job(NamedTuple):
     def key(self, basis: Basis) -> tuple[str, ...]:
         """Return what a record must share with this job to be evidence of this kind."""
         return (self.backbone, self.method, self.task)[: 3 - BASES.index(basis)]
+
+    @property
+    def work(self) -> float:
+        """Return the row-tokens of all phases, as many of training as would take as long."""
+        return self.fit + FORWARD * (self.validate + self.score)
 
     def amount(self, phase: str) -> float:
         """Return the row-tokens of a phase; the start is one start."""
@@ -84,9 +92,9 @@ def job(spec: Spec) -> Job:
 
 @cache
 def _rows(task: str, split: Literal["train", "evaluation"], asked: int | None) -> int:
-    """Return the rows of a split that a run reads; one that says nothing counts as one row everywhere."""
-    known = registry.load_task(task).card.sizes.get(split)
-    return min((size for size in (known, asked) if size is not None), default=1)
+    """Return the rows of a split that a run reads."""
+    size = registry.load_task(task).card.sizes.get(split, UNKNOWN_ROWS)
+    return size if asked is None else min(size, asked)
 
 
 def device_kind(environment: dict[str, JsonValue]) -> str:
@@ -109,6 +117,8 @@ class Speeds:
     def __init__(self, records: Iterable[Record] = ()) -> None:
         self._seconds: dict[tuple[str, ...], dict[str, float]] = defaultdict(lambda: dict.fromkeys(PHASES, 0.0))
         self._amounts: dict[tuple[str, ...], dict[str, float]] = defaultdict(lambda: dict.fromkeys(PHASES, 0.0))
+        self._spent = self._work = 0.0
+        """Of all that was learned from."""
         for record in records:
             self.add(record)
 
@@ -122,6 +132,7 @@ class Speeds:
             return
         took = {phase: record.cost.seconds.get(phase, 0.0) for phase in GROWING}
         took["start"] = wall_seconds(record) - sum(took.values())
+        self._spent, self._work = self._spent + wall_seconds(record), self._work + done.work
         for basis in BASES:
             for phase in PHASES:
                 self._seconds[done.key(basis)][phase] += took[phase]
@@ -136,6 +147,13 @@ class Speeds:
                 rates = {phase: seconds[phase] / amounts[phase] if amounts[phase] else 0.0 for phase in PHASES}
                 return Estimate({phase: rates[phase] * asked.amount(phase) for phase in PHASES}, basis)
         return None
+
+    def length(self, spec: Spec) -> float:
+        """Return by what runs are started, the longest first: seconds, or row-tokens where nothing ever ended."""
+        asked = job(spec)
+        if found := self.estimate(asked):
+            return found.total
+        return asked.work * (self._spent / self._work if self._work else 1.0)
 
 
 class Forecast(NamedTuple):

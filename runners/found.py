@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import MissingPrerequisite
-from harness.record import RECORD_FILE, Record, UnreadableRecord, read_record
+from harness.record import RECORD_FILE, Record, UnreadableRecord, read_record, uncollected
 from harness.registry import ROOT
 
 PUBLISHED = ROOT / "leaderboard" / "records"
@@ -31,6 +32,7 @@ class Contents(NamedTuple):
     """One message for each file that is no record."""
 
 
+@uncollected()
 def contents(folders: Iterable[Path], most: int | None = None) -> Contents:
     """Read every ``record.json`` under some folders, however deep.
 
@@ -46,7 +48,8 @@ def contents(folders: Iterable[Path], most: int | None = None) -> Contents:
     for folder in folders:
         if not folder.is_dir():
             raise MissingPrerequisite(f"there is no folder {folder}; give the output folder of a run, or of a release")
-        for path in sorted(islice(folder.rglob(RECORD_FILE), most)):
+        places = (place for place, files in listed(folder) if RECORD_FILE in files)
+        for path in (Path(place, RECORD_FILE) for place in sorted(islice(places, most))):
             try:
                 record = read_record(path)
             except UnreadableRecord as error:
@@ -56,6 +59,12 @@ def contents(folders: Iterable[Path], most: int | None = None) -> Contents:
     for attempts in runs.values():
         attempts.sort(key=lambda found: (found.record.attempt, found.record.started))
     return Contents(runs, unreadable)
+
+
+def listed(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield every folder below one, however deep, with the names of its files."""
+    for place, _, files in os.walk(folder):  # several times as quick as a glob, which thousands of runs show
+        yield place, files
 
 
 def result(attempts: list[Found]) -> Found:

@@ -15,13 +15,16 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from harness.environment import limit_threads
-from harness.errors import Diverged, NotApplicable
+from harness.errors import Diverged, MissingPrerequisite, NotApplicable
 from harness.spec import Spec
 
-TOGETHER = (Diverged, NotApplicable)
+if TYPE_CHECKING:
+    from runners.ranks import Ranks
+
+TOGETHER = (Diverged, MissingPrerequisite, NotApplicable)
 """What every rank meets at the same point: all go on with the next job."""
 
 
@@ -32,18 +35,17 @@ class Peers:
         RuntimeError: if they cannot be started.
     """
 
-    def __init__(self, count: int, device: str, threads: int, mirror: str | None) -> None:
-        from runners.ranks import join
-
+    def __init__(self, count: int, device: str, threads: int, mirror: str | None, sharded: bool = False) -> None:
         os.environ |= _meeting_point(count)
         command = [sys.executable, "-m", "runners.peers", "--device", device, "--threads", str(threads)]
         command += ["--mirror", mirror] if mirror else []
+        command += ["--sharded"] if sharded else []
         self._processes = [
             subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=_place(rank))
             for rank in range(1, count)
         ]
         os.environ |= _place(0)
-        self.ranks = join(device)
+        self.ranks = joined(device, sharded)
 
     def send(self, spec: Spec) -> None:
         """Let every peer execute a job."""
@@ -74,6 +76,20 @@ def device_of(device: str, rank: int) -> str:
     return f"cuda:{rank}" if device.startswith("cuda") else device
 
 
+def joined(device: str, sharded: bool) -> Ranks:
+    """Join the other ranks; see ``runners.ranks.join``."""
+    from runners.ranks import join
+    from runners.shards import Shards
+
+    ranks = join(device)
+    return Shards(ranks.index, ranks.count) if sharded else ranks
+
+
+def home_of(sharded: bool) -> str | None:
+    """Return where a rank's backbones wait, if not on its device: one that is to be divided must not go there whole."""
+    return "cpu" if sharded else None
+
+
 def main() -> NoReturn:
     """Execute what rank 0 sends, until it closes standard input."""
     options = _arguments()
@@ -82,12 +98,12 @@ def main() -> NoReturn:
 
     from harness.data import DataSource
     from runners.execute import Outcome, execute
-    from runners.ranks import join
     from runners.warm import Warm
 
     torch.set_num_threads(options.threads)
-    ranks = join(options.device)
-    warm = Warm(DataSource.of(options.mirror), device_of(options.device, ranks.index))
+    ranks = joined(options.device, options.sharded)
+    device = device_of(options.device, ranks.index)
+    warm = Warm(DataSource.of(options.mirror), device, home_of(options.sharded))
     for line in sys.stdin:
         with suppress(*TOGETHER):  # another error ends this process, and the group with it
             execute(Spec.model_validate_json(line), warm, Outcome(), "none", ranks=ranks)
@@ -100,6 +116,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--mirror", type=Path)
+    parser.add_argument("--sharded", action="store_true")
     return parser.parse_args()
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from harness import provenance, registry
 from harness.backbone import BackboneFiles, locate
 from harness.data import DataSource
-from harness.errors import MissingPrerequisite, NotApplicable, UserError
-from harness.record import Record, Status
+from harness.errors import MissingPrerequisite, NotApplicable, NotSharded, UserError
+from harness.provenance import Today
+from harness.record import Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
 
@@ -35,13 +36,15 @@ class Planned:
     record: Record | None = None
     provenance: str = ""
     """The provenance digest that a run would have now."""
+    kind: str = "NotApplicable"
+    """The kind of the error in the record of a run that makes no sense."""
     waits: bool = False
     """Whether its values are not known yet; the spec then has the suite's, and nobody may run it."""
 
     @property
     def run_id(self) -> str | None:
         """The run id; unknown while the values are."""
-        return None if self.waits else self.spec.run_id
+        return None if self.waits else run_id(self.spec)
 
 
 @dataclass(frozen=True)
@@ -73,10 +76,10 @@ class Plan:
 
 
 def from_records(
-    spec: Spec, found: Sequence[Record], source: DataSource, files: BackboneFiles, retry: Collection[str]
+    spec: Spec, found: Sequence[Record], today: Today, retry: Collection[str], sharded: bool = False
 ) -> Planned:
-    """Return what the attempts at a run, oldest first, say of it."""
-    expected = provenance.expected(spec, source, files)
+    """Return what the attempts at a run, oldest first, say of it; what cannot be done sharded stands only there."""
+    expected = today.digest(spec)
     if not found:
         return Planned(spec, "todo", "never run", None, expected)
     ok, newest = [record for record in found if record.status == "ok"], found[-1]
@@ -84,24 +87,26 @@ def from_records(
     if fresh:
         return Planned(spec, "done", "", fresh[-1], expected)
     current = newest.digests.provenance == expected
-    if newest.status == "not_applicable" and current and newest.error:
+    stands = newest.error and (sharded or newest.error.kind != NotSharded.__name__)
+    if newest.status == "not_applicable" and current and newest.error and stands:
         return Planned(spec, "not_applicable", newest.error.message, newest, expected)
     # An older ok result that is stale does not excuse today's code: what it did last is what a rerun would meet again.
     if newest.status in ON_REQUEST and newest.status not in retry and (current or not ok):
         return Planned(spec, "done", f"{newest.status}; try it again with --retry {newest.status}", newest, expected)
     if ok:
-        return Planned(spec, "stale", stale_reason(ok[-1], spec, source, files), ok[-1], expected)
+        return Planned(spec, "stale", stale_reason(ok[-1], today), ok[-1], expected)
     return Planned(spec, "todo", f"newest attempt is {newest.status}", newest, expected)
 
 
-def stale_reason(record: Record, spec: Spec, source: DataSource, files: BackboneFiles) -> str:
+def stale_reason(record: Record, today: Today) -> str:
     """Say which part of a record's provenance is not what it would be now."""
+    now = today.made(record.spec)
     parts = {
-        "code or card version": (record.digests.code, provenance.code_digest(spec)),
-        "data": (record.digests.data, provenance.data_digests(spec, source)),
-        "weights": (record.digests.weights, files.digest),
+        "code or card version": (record.digests.code, now.code),
+        "data": (record.digests.data, now.data),
+        "weights": (record.digests.weights, now.weights),
     }
-    changed = [name for name, (then, now) in parts.items() if then != now]
+    changed = [name for name, (then, due) in parts.items() if then != due]
     return f"{' and '.join(changed) or 'provenance'} changed since attempt {record.attempt}"
 
 
@@ -122,8 +127,8 @@ def located(reference: str) -> BackboneFiles:
         ) from error
 
 
-def from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
-    """Return a run as it is once the shapes of its backbone were asked whether it makes sense.
+def from_shapes(planned: Planned, files: BackboneFiles, sharded: bool = False) -> Planned:
+    """Return a run as it is once the shapes of its backbone, and its method, were asked whether it makes sense.
 
     Raises:
         BadSuite: for values that its method refuses.
@@ -132,8 +137,13 @@ def from_shapes(planned: Planned, files: BackboneFiles) -> Planned:
 
     try:
         applicable(planned.spec, files)
+        if sharded:
+            from runners.shards import check
+
+            check(registry.load_method(planned.spec.method))
     except NotApplicable as reason:
-        return replace(planned, state="not_applicable", reason=str(reason), record=None)
+        kind = type(reason).__name__
+        return replace(planned, state="not_applicable", reason=str(reason), record=None, kind=kind)
     except MissingPrerequisite:
         raise
     except ValueError as error:

@@ -60,6 +60,7 @@ class WorkerProcess:
         command += ["--suite", options.suite] if options.suite else []
         command += ["--runs-per-device", str(options.runs_per_device)] if options.runs_per_device > 1 else []
         command += ["--ranks", str(options.resources.ranks)] if options.resources.ranks > 1 else []
+        command += ["--sharded"] if options.resources.sharded else []
         command += ["--mirror", str(options.mirror)] if options.mirror else []
         minutes = options.checkpoint_minutes
         command += ["--checkpoint-minutes", str(minutes)] if minutes else []

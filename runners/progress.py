@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -34,8 +35,16 @@ class Progress:
         self._watched = watched
         self._grid = Grid(watched.specs, wide=console.encoding.startswith("utf"))
         self._began: dict[str, float] = {}
+        # What a run in this process prints belongs into its log, and not above the picture.
+        prints = console.file in (sys.stdout, sys.stderr)
         self._live = (
-            Live(console=console, refresh_per_second=REFRESH, get_renderable=self._view)
+            Live(
+                console=console,
+                refresh_per_second=REFRESH,
+                get_renderable=self._view,
+                redirect_stdout=prints,
+                redirect_stderr=prints,
+            )
             if console.is_terminal
             else None
         )

@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -16,7 +16,7 @@ from pydantic import JsonValue
 
 from harness.record import Record, Status
 from harness.spec import Spec
-from runners.estimate import work
+from runners.forecast import Speeds
 
 EQUAL_ERRORS = 5
 """After so many equal errors of one method its remaining runs are not tried."""
@@ -98,9 +98,9 @@ class Queue:
         specs: Iterable[Spec] = (),
         *,
         follow: Follow | None = None,
-        seconds: Callable[[Spec], float] = work,
+        speeds: Speeds | None = None,
     ) -> None:
-        self._follow, self._seconds = follow, seconds
+        self._follow, self._speeds = follow, speeds or Speeds()
         self._numbers = itertools.count()
         self._groups: dict[_Key, _Group] = {}
         self._changed = threading.Condition()
@@ -193,7 +193,7 @@ class Queue:
     def _add(self, jobs: Iterable[Job]) -> None:
         with self._changed:  # a condition's lock may be taken again by its holder
             for job in jobs:
-                number, seconds = next(self._numbers), self._seconds(job.spec)
+                number, seconds = next(self._numbers), self._speeds.length(job.spec)
                 group = self._groups.setdefault(_key(job.spec), _Group(number))
                 heapq.heappush(group.jobs, (job.tries + job.moves, -seconds, number, job))
                 group.left += seconds

@@ -22,7 +22,7 @@ class Searches:
     def __init__(self, expansion: Expansion) -> None:
         self._outcomes: dict[str, Outcome] = {}
         waiting = expansion.waiting()
-        self._alone = [spec for spec in expansion.specs if run_id(spec) not in waiting]
+        self._alone = [spec for spec in expansion.specs if not waiting or run_id(spec) not in waiting]
         self._all = [Progress(search, self._outcomes) for search in expansion.searches]
         self._of_final = {run_id(spec): one for one in self._all for spec in one.search.finals}
         self._of_trial: dict[str, list[Progress]] = {}
@@ -55,7 +55,7 @@ class Searches:
 
     def of(self, asked: Spec) -> Progress | None:
         """Return the search that a final waits for, which the suite asks with values of its own."""
-        return self._of_final.get(run_id(asked))
+        return self._of_final.get(run_id(asked)) if self._of_final else None
 
     def bill(self, spec: Spec) -> dict[str, JsonValue] | None:
         """Return the bill of the search that chose the values of a final; none for a run without a search."""

@@ -22,7 +22,7 @@ from harness.record import RECORD_FILE, STARTED_FILE, UnreadableRecord
 from harness.spec import Spec
 from runners.attempt import Attempt, Owner, Started, is_alive, is_here, now, read_started
 from runners.forecast import duration
-from runners.found import contents, result
+from runners.found import contents, listed, result
 from runners.summary import describe
 
 if TYPE_CHECKING:  # it loads what ``status`` can do without
@@ -187,10 +187,10 @@ def look(folder: Path) -> Status:
 
 
 def _unfinished(folder: Path) -> Iterator[Started]:
-    for path in sorted(folder.rglob(STARTED_FILE)):
-        if not (path.parent / RECORD_FILE).exists():
-            with suppress(UnreadableRecord, ValueError):  # just being written, or no attempt's
-                yield read_started(Attempt(path.parent, path.parent.parent.name, int(path.parent.name)))
+    begun = sorted(place for place, files in listed(folder) if STARTED_FILE in files and RECORD_FILE not in files)
+    for place in map(Path, begun):
+        with suppress(UnreadableRecord, ValueError):  # just being written, or no attempt's
+            yield read_started(Attempt(place, place.parent.name, int(place.name)))
 
 
 def _doing(started: Started, note: Note | None) -> Doing:

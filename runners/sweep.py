@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from harness.errors import UnwritableFolder, UserError
+from runners.agenda import Agenda
 from runners.attempt import (
     Attempt,
     attempts,
@@ -27,8 +28,8 @@ from runners.attempt import (
     records,
     unfinished,
 )
-from runners.estimate import Speeds
-from runners.executor import Executor, Observer, executor
+from runners.executor import Executor, Observer, end_event, executor
+from runners.forecast import Speeds
 from runners.plan import Plan
 from runners.process import Options
 from runners.queue import Queue
@@ -42,24 +43,28 @@ class Busy(UserError, RuntimeError):
     """Another scheduler works on the same folder."""
 
 
-def run(planned: Plan, options: Options, observe: Observer) -> bool:
-    """Run what a plan calls todo or stale, and what its searches ask for in answer.
+def run(planned: Plan, options: Options, observe: Observer, speeds: Speeds) -> bool:
+    """Run what a plan calls todo or stale, the longest first, and what its searches ask for in answer.
 
     Returns:
         Whether an interrupt ended it early.
     """
     agenda = planned.agenda
-    agenda.close(options.suite)
+    _close(agenda, options.suite, observe)
     specs = [one.spec for one in agenda.todo()]
-    known = [one.record for one in planned.runs if one.record is not None]
     # Without a search nothing is added, and no worker is started for runs that may come.
-    queue = Queue(specs, follow=agenda if planned.waiting else None, seconds=Speeds(known, options.device))
+    queue = Queue(specs, follow=agenda if planned.waiting else None, speeds=speeds)
     with executor(options, observe, queue) as started, _interrupts(started) as interrupts:
         for doubt in started.doubts(specs):
             observe(None, {"type": "warning", "message": doubt})
         started.run()
-    agenda.close(options.suite)
+    _close(agenda, options.suite, observe)
     return bool(interrupts)
+
+
+def _close(agenda: Agenda, suite: str | None, observe: Observer) -> None:
+    for closed in agenda.close(suite):
+        observe(closed.record.spec, {**end_event(*closed), "again": False})
 
 
 @contextmanager

@@ -72,6 +72,8 @@ class Warm:
 
     source: DataSource
     device: str
+    home: str | None = None
+    """The device that backbones are loaded onto, where that is not the runs' own: sharding takes them from there."""
     backbones: dict[str, Backbone] = field(default_factory=dict)
     examples: dict[str, Examples] = field(default_factory=dict)
     files: dict[str, BackboneFiles] = field(default_factory=dict)
@@ -93,7 +95,7 @@ class Warm:
             while len(self.backbones) >= KEPT_BACKBONES:
                 del self.backbones[next(iter(self.backbones))]
             loaded = protocol.load(files)
-            loaded.place(self.device, frozen_dtype(spec, self.device))
+            loaded.place(self.home or self.device, frozen_dtype(spec, self.device))
             self.backbones[key] = loaded
         return key, self.backbones[key]
 

@@ -108,9 +108,11 @@ class Watched:
 
     def _take(self, spec: Spec, event: Mapping[str, Any]) -> None:
         run_id = spec.run_id
-        if run_id not in self._jobs and event["type"] != "ended":
+        if run_id not in self._jobs:
+            was_known = run_id in self.states
             self._add(spec, TODO)
-            self._known(self._jobs[run_id])
+            if not was_known:
+                self._take_off(self._jobs[run_id])
         if event["type"] == "ended":
             self._end(spec, event)
         elif event["type"] == "started":
@@ -149,7 +151,7 @@ class Watched:
         if state == TODO:
             self._jobs[run_id] = job(spec)
 
-    def _known(self, asked: Job) -> None:
+    def _take_off(self, asked: Job) -> None:
         """Take a run that has become known off those that wait to."""
         alike = [one for one in self._waiting if one[:3] == asked[:3]] or self._waiting
         if alike:
@@ -167,7 +169,7 @@ class Watched:
         if again:
             self.states[run_id] = TODO
             return
-        asked = self._jobs.pop(run_id, None) or job(spec)
+        asked = self._jobs.pop(run_id)
         self.states[run_id] = status
         self.ended[status] += 1
         self._times.learn(asked, running.seconds() if running else None, _record(event))

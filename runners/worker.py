@@ -127,16 +127,17 @@ def main() -> NoReturn:
     source = DataSource.of(options.mirror)
     import torch
 
-    from runners.peers import Peers, device_of
+    from runners.peers import Peers, device_of, home_of
     from runners.warm import Warm
 
     torch.set_num_threads(options.threads)
-    together = options.ranks > 1
-    peers = Peers(options.ranks, options.device, options.threads, options.mirror) if together else None
-    warm = Warm(source, device_of(options.device, 0) if together else options.device)
+    together, sharded = options.ranks > 1, options.sharded
+    peers = Peers(options.ranks, options.device, options.threads, options.mirror, sharded) if together else None
+    warm = Warm(source, device_of(options.device, 0) if together else options.device, home_of(sharded))
     # Figures of cost are of this run alone only where it had its device for itself.
     facts = {"runs_per_device": options.runs_per_device} if options.runs_per_device > 1 else {}
     facts |= {"ranks": options.ranks} if together else {}
+    facts |= {"sharded": True} if sharded else {}
     report({"type": "ready"})
     while True:
         job = Job.parse(jobs.get())
@@ -282,6 +283,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--checkpoint-minutes", type=float)
     parser.add_argument("--runs-per-device", type=int, default=1)
     parser.add_argument("--ranks", type=int, default=1)
+    parser.add_argument("--sharded", action="store_true")
     return parser.parse_args()
 
 

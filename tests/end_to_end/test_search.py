@@ -21,6 +21,7 @@ from runners.warm import Warm
 from runners.worker import run_one
 from tests.end_to_end.test_interrupts import Scheduler
 from tests.end_to_end.watching import unchanged, until
+from tests.harness.commands import call
 from tests.runners.faulty import contents, printing_as_a_worker, write_suite
 
 METHODS: list[Any] = ["base", "head_only", {"random_mask": {"budget": ["1%", "5%"]}}, {"lora": {"budget": 1}}]
@@ -111,8 +112,9 @@ def test_a_finished_search_is_planned_from_records_and_nothing_is_run(searched: 
 
 
 def test_the_page_compares_finals_and_lists_bad_trials_as_such(searched: Searched, tmp_path: Path) -> None:
-    page = build_board([searched.out], tmp_path).page.read_text(encoding="utf-8")
-    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    page = build_board([searched.out], tmp_path).page
+    pages = (page.read_text(encoding="utf-8"), (page.parent / "failures.html").read_text(encoding="utf-8"))
+    text = " ".join(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", one)) for one in pages)
     finals = [one for one in searched.result.records if one.spec.purpose == "final"]
     assert f"{len(finals)} final runs" in text
     assert text.count("diverged head_only trial") == 2
@@ -180,3 +182,16 @@ def test_halving_trains_the_survivors_for_equal_epochs(tmp_path: Path) -> None:
     (final,) = [one for one in result.records if one.spec.purpose == "final"]
     assert final.search is not None
     assert (final.search["halving"], final.search["num_epochs"]) == (True, 5 + 4)
+
+
+def test_finals_that_a_search_leaves_without_values_are_told_and_counted(tmp_path: Path) -> None:
+    override = {"when": {"method": "head_only"}, "search": {"grid": {"lr": ["1e38", "3e38"]}}}
+    file = write_suite(tmp_path / "none.yaml", ["head_only"], **{**SEARCH, "overrides": [override]})
+    told = call("run", file, "--out", tmp_path / "out", "--workers", "1", "--device", "cpu", "--json")
+    events = [json.loads(line) for line in told.out.splitlines()]
+    ended = [event for event in events if event["type"] == "ended"]
+    assert [event["status"] for event in ended] == ["diverged"] * 2 + ["cancelled"] * 2
+    assert [(event["ended"], event["total"]) for event in ended] == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for event in ended[2:]:
+        assert event["message"].startswith("no trial of its search gave values to choose (2 diverged)")
+        assert Path(event["folder"], "record.json").is_file()

@@ -20,6 +20,7 @@ from typing import Any
 import pyte
 import pytest
 
+from harness.api import run_suite
 from harness.record import LOG_FILE
 from tests.end_to_end.watching import PATIENCE, until
 from tests.harness.commands import Called, call
@@ -228,3 +229,26 @@ def test_the_command_that_reruns_does_and_tells_machines_each_event(seen: Seen) 
     assert events[-1]["again"][-2:] == ["failed", "--json"]
     assert events[-1]["statuses"] == {"ok": 4, "failed": 2}
     assert not list(seen.out.glob(".progress.json*"))
+
+
+def test_a_run_that_is_reproduced_is_seen_on_a_terminal_and_its_prints_are_not(
+    plugins: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gate = Path(os.environ[GATE])
+    suite = write_suite(tmp_path / "one.yaml", ["waiting_late"])
+    run = run_suite(suite, out=tmp_path / "out", workers=1, device="cpu")
+    (record,) = run.records
+    gate.touch()
+    words = ["reproduce", record.run_id, "--out", "out", "--into", "new", "--device", "cpu"]
+    with Terminal(words, tmp_path) as terminal:
+        try:
+            until(lambda: any("step 8/16" in line for line in terminal.lines()), "the eighth step")
+            screen = terminal.lines()
+        finally:
+            gate.unlink()
+        assert terminal.end() == 0
+        end = terminal.everything()
+    assert any("0 of 1 runs ended" in line for line in screen)
+    assert not [line for line in end if "stands after" in line]
+    assert "stands after step 8" in (tmp_path / "new" / record.run_id / "001" / LOG_FILE).read_text(encoding="utf-8")
+    assert any(line.endswith(": equal") for line in end)

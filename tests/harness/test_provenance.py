@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import provenance, registry
+from harness.backbone import locate
+from harness.data import DataSource
 from harness.spec import Spec
 from tests.harness.plugins import FILES, forget, made_site, write_distribution
 
@@ -103,6 +105,7 @@ def test_the_closure_holds_what_computes() -> None:
 
 def test_what_only_reports_is_neutral() -> None:
     reports = {"harness.errors", "harness.record", "harness.registry", "harness.suite", "harness.cache"}
+    reports |= {"harness.search_settings"}
     assert reports == provenance.NEUTRAL
     assert {"harness.tiny", "harness.scratch", "harness.gguf", "harness.imagelists"} == provenance.NAMED
     assert all(provenance._path(name) for name in provenance.NEUTRAL | provenance.NAMED)
@@ -172,6 +175,38 @@ def test_each_part_counts_in_the_provenance_digest() -> None:
     ]
     assert len({base, *others}) == 5
     assert provenance.provenance_digest(spec(), {"a:train": "1"}, "w", "c") == base
+
+
+questions = st.builds(
+    lambda method, task, more, **values: Spec(
+        backbone="tiny:bert", method=method, train=task, score=(task, *more), protocol="classify", **values
+    ),
+    method=st.sampled_from(["base", "lora", "random_mask"]),
+    task=st.sampled_from(["embedded/agreement", "embedded/polarity"]),
+    more=st.sampled_from([(), ("embedded/agreement",)]),
+    policy=st.sampled_from(["held_out", "as_published"]),
+    options=st.sampled_from([{}, {"lm_eval": "arc_easy"}]),
+    seed=st.integers(0, 2),
+)
+
+
+@given(st.lists(questions, max_size=8))
+def test_what_is_found_out_once_for_many_runs_is_what_each_alone_has(asked: list[Spec]) -> None:
+    source, files = DataSource(), {"tiny:bert": locate("tiny:bert")}
+    today = provenance.Today(source, files)
+    for one in asked:
+        rows, code = provenance.data_digests(one, source), provenance.code_digest(one)
+        assert today.made(one) == (code, rows, files["tiny:bert"].digest)
+        assert today.digest(one) == provenance.provenance_digest(one, rows, files["tiny:bert"].digest, code)
+
+
+def test_runs_that_differ_in_their_seed_alone_cost_one_look_at_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[Spec] = []
+    real = provenance.code_digest
+    monkeypatch.setattr(provenance, "code_digest", lambda one: (looked.append(one), real(one))[1])
+    codes = provenance.Codes()
+    asked = [spec(method).model_copy(update={"seed": seed}) for seed in range(3) for method in ("lora", "base")]
+    assert len({codes.digest(one) for one in asked}) == len(looked) == 2
 
 
 def test_a_plugins_own_package_is_followed(site: Path) -> None:

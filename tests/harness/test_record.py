@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -28,6 +29,7 @@ from harness.record import (
     json_schema,
     read_record,
     run_id,
+    uncollected,
     write_once,
 )
 from harness.registry import ROOT
@@ -55,6 +57,27 @@ def test_the_schema_in_the_tree_is_the_models() -> None:
         "the record's model changed; raise SCHEMA_VERSION with an upgrade if old records no longer fit, and write "
         "json_schema() to harness/record.schema.json"
     )
+
+
+def test_the_collector_of_cycles_rests_while_many_records_are_read_and_works_again_after() -> None:
+    def read(*, bad: bool = False) -> bool:
+        with uncollected():
+            if bad:
+                raise ValueError("unreadable")
+            return gc.isenabled()
+
+    assert gc.isenabled()
+    assert not read()
+    assert gc.isenabled()
+    with pytest.raises(ValueError, match="unreadable"):
+        read(bad=True)
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        read()
+        assert not gc.isenabled()  # nobody asked for it
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("version", range(1, SCHEMA_VERSION + 1))

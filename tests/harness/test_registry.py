@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import listing, registry
+from harness.doctor import diagnose
 from harness.errors import MissingPrerequisite, UnknownName
 from harness.matrix import expand
 from harness.method import Method
@@ -76,7 +77,7 @@ def test_a_broken_file_breaks_only_itself(site: Path, broken: str, reason: str) 
     assert any(str(row["title"]).startswith("BROKEN") for row in listing.methods())
     with pytest.raises(MissingPrerequisite, match=f"(?s){reason}.*mend that file"):
         registry.find("method", "their_plugin.method")
-    check = {check.name: check for check in listing.diagnose()}["registry"]
+    check = {check.name: check for check in diagnose()}["registry"]
     assert not check.ok
     assert "their_plugin.method" in check.detail
 

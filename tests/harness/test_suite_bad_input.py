@@ -61,6 +61,8 @@ from tests.harness.test_suite import SMALL, specs, write
         ({"name": "../elsewhere"}, "name: .*pattern"),
         ({"threads": 0}, "threads: .*greater"),
         ({"max_minutes": 0}, "max_minutes: .*greater"),
+        ({"resources": {"ranks": 2, "shard": True}}, "unknown key 'shard' in resources; did you mean sharded"),
+        ({"resources": {"sharded": True}}, "resources: sharded divides a backbone .*; set ranks to 2 or more"),
         ({1: 2}, "."),
     ],
 )

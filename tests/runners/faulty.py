@@ -30,7 +30,7 @@ import os, resource, subprocess, sys, time
 
 import torch
 
-from harness.errors import NotApplicable
+from harness.errors import MissingPrerequisite, NotApplicable
 from harness.method import Method
 
 CARD = {{
@@ -54,6 +54,7 @@ BODIES = {
 """,
     "waiting_late": """
     def after_step(self, step):
+        print(f"stands after step {step}")
         while step > 8 and os.path.exists(os.environ["PARETUNE_TEST_GATE"]):
             time.sleep(0.02)
 """,
@@ -110,6 +111,10 @@ BODIES = {
     "refuses": """
     def attach(self, model, plan, streams):
         raise NotApplicable("smallest is 7")
+""",
+    "lacks": """
+    def attach(self, model, plan, streams):
+        raise MissingPrerequisite("the library is not here; install it")
 """,
     "leaky": """
     def attach(self, model, plan, streams):
@@ -261,7 +266,8 @@ def states(plan: Plan) -> list[str]:
 
 def history(out: Path, spec: Spec, attempts: Sequence[tuple[Any, bool]]) -> None:
     """Write one attempt per status; the flag says whether it is of today's code."""
-    expected = provenance.expected(spec, DataSource(), locate(spec.backbone))
+    today = provenance.Today(DataSource(), {spec.backbone: locate(spec.backbone)})
+    expected = today.digest(spec)
     for status, current in attempts:
         digests = Digests(provenance=expected if current else "another")
         close_without_worker(open_attempt(out, spec, "faults"), status, "X", "because", digests)

@@ -49,7 +49,8 @@ def record(spec: Spec, metric: float | None = 0.5, loss: float | None = 1.0, **c
 def finish(out: Path, spec: Spec, metric: float | None = 0.5, **changes: Any) -> Record:
     """Write a run's next record, of today's code unless told."""
     current = changes.pop("current", True)
-    expected = provenance.expected(spec, DataSource(), locate(spec.backbone)) if current else "another"
+    today = provenance.Today(DataSource(), {spec.backbone: locate(spec.backbone)})
+    expected = today.digest(spec) if current else "another"
     attempt = open_attempt(out, spec, "faults")
     digests = Digests(provenance=expected)
     written = record(spec, metric, attempt=attempt.number, digests=digests, **changes)

@@ -4,11 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.environment import describe
 from harness.record import Cost
-from runners.forecast import Forecast, Speeds, device_kind, duration, forecast, job, past, wall_seconds
+from runners.forecast import FORWARD, Forecast, Speeds, device_kind, duration, forecast, job, past, wall_seconds
 from tests.runners.matrices import SECONDS, a_record, specs, write
+from tests.runners.test_queue import a_spec
 
 
 def test_an_equal_run_is_expected_to_take_what_it_took_phase_by_phase() -> None:
@@ -54,6 +57,35 @@ def test_what_is_not_ok_or_of_a_task_that_is_not_here_teaches_nothing() -> None:
     gone = spec.model_copy(update={"train": "plugin/gone", "score": ("plugin/gone",)})
     failed = a_record(spec, status="failed", cost=Cost(seconds={"fit": 3.0}))
     assert Speeds([failed, a_record(gone)]).estimate(job(spec)) is None
+
+
+SIZES = {"train": 100, "validation": 10, "test": 30}
+
+
+def test_where_nothing_ended_the_order_is_that_of_rows_epochs_and_tokens() -> None:
+    length = Speeds().length
+    spec = a_spec(sizes=SIZES, training={"epochs": 2, "max_length": 50})
+    assert length(spec) == pytest.approx((200 + FORWARD * 20 + FORWARD * 30) * 50)
+    assert length(a_spec(sizes=SIZES, training={"epochs": 4, "max_length": 50})) > length(spec)
+    assert length(a_spec(sizes=SIZES, training={"epochs": 2, "max_length": 50}, purpose="trial")) < length(spec)
+    assert length(a_spec(sizes={"train": 10**9})) == length(a_spec())  # the rows that the card states
+    assert length(a_spec(sizes={"train": 1})) < length(a_spec())
+
+
+def test_the_order_takes_seconds_from_the_nearest_runs_and_for_what_none_resembles_from_all() -> None:
+    known = [a_record(a_spec(method="lora")), a_record(a_spec(method="full"), cost=Cost(seconds={"fit": 60.0}))]
+    length = Speeds(known).length
+    assert length(a_spec(method="lora", seed=1)) == pytest.approx(20.0)
+    assert length(a_spec(method="full", seed=1)) == pytest.approx(60.0)
+    assert length(a_spec(method="bitfit")) == pytest.approx(40.0)
+    assert length(a_spec(backbone="tiny:llama")) == pytest.approx(40.0)  # in seconds as well, or it would go first
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6, unique=True), st.booleans())
+def test_every_run_has_a_place_in_the_order_whatever_is_known(epochs: list[int], known: bool) -> None:
+    asked = [a_spec(training={"epochs": one}) for one in epochs]
+    length = Speeds([a_record(a_spec(backbone="tiny:llama"))] if known else ()).length
+    assert sorted(asked, key=length) == sorted(asked, key=lambda spec: spec.training.epochs)
 
 
 def test_trials_say_nothing_of_how_long_scoring_takes() -> None:

@@ -45,15 +45,18 @@ def test_two_ranks_give_the_numbers_of_one_process_within_rounding(tmp_path: Pat
 def test_what_every_rank_meets_costs_one_run_and_a_rank_that_fails_costs_one_attempt(
     tmp_path: Path, faulty: Path
 ) -> None:
-    found = records(suite(["refuses", "in_hook", {"lora": {"rank": 2}}], **TOGETHER), tmp_path)
+    found = records(suite(["refuses", "lacks", "head_only", "in_hook", {"lora": {"rank": 2}}], **TOGETHER), tmp_path)
     assert {method: record.status for method, record in found.items()} == {
         "refuses": "not_applicable",
+        "lacks": "failed",
+        "head_only": "ok",
         "in_hook": "failed",
         "lora": "ok",
     }
 
 
-def test_a_killed_peer_costs_one_attempt_and_nothing_is_left_running(tmp_path: Path) -> None:
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_killed_peer_costs_one_attempt_and_nothing_is_left_running(tmp_path: Path, sharded: bool) -> None:
     killed: list[int] = []
 
     def observe(spec: Spec | None, event: Mapping[str, Any]) -> None:
@@ -62,8 +65,9 @@ def test_a_killed_peer_costs_one_attempt_and_nothing_is_left_running(tmp_path: P
             (peer,) = psutil.Process(killed[0]).children()
             os.kill(peer.pid, signal.SIGKILL)
 
-    training = {"epochs": 30, "batch_size": 4, "max_length": 24, "lr": 1e-3}
-    (record,) = records(suite(["full"], training=training, **TOGETHER), tmp_path, observe).values()
+    training = {"epochs": 5, "batch_size": 4, "max_length": 24, "lr": 1e-3}
+    divided = {**TOGETHER, "resources": {"ranks": 2, "sharded": sharded}}
+    (record,) = records(suite(["full"], training=training, **divided), tmp_path, observe).values()
     tries = [read_record(attempt.folder / RECORD_FILE).status for attempt in attempts(tmp_path, record.run_id)]
     assert tries == ["lost", "ok"]
     assert not psutil.pid_exists(killed[0])

@@ -76,6 +76,27 @@ def test_runs_that_wait_for_the_values_of_a_search_are_counted_and_forecast() ->
     assert (watched.num_ended, watched.total) == (3, 3)
 
 
+@pytest.mark.parametrize("planned", [False, True])
+def test_finals_that_a_search_leaves_without_values_end_the_count(planned: bool) -> None:
+    """They end without having begun, and have the values that the suite states."""
+    trial, first, second = specs("lora", seeds=[0, 1, 2])
+    finals = (
+        Planned(spec, "done" if planned else "todo", "no trial gave values", waits=not planned)
+        for spec in (first, second)
+    )
+    plan = a_plan([trial])
+    plan = replace(plan, runs=(*plan.runs, *finals)) if planned else replace(plan, waiting=tuple(finals))
+    watched = watch(plan)
+    assert watched.total == (1 if planned else 3)
+    watched(trial, started(trial))
+    watched(trial, ended("diverged"))
+    for spec in (first, second):
+        watched(spec, ended("cancelled", "no trial gave values"))
+    assert (watched.num_ended, watched.total) == (3, 3)
+    assert {watched.states[spec.run_id] for spec in (first, second)} == {"cancelled"}
+    assert watched.seconds_left() == pytest.approx(0.0)
+
+
 def test_the_time_left_is_what_past_records_say_shared_by_the_workers() -> None:
     asked = specs("lora", seeds=[0, 1, 2, 3])
     plan, past = a_plan(asked), [a_record(asked[0])]

@@ -1,4 +1,4 @@
-"""The downloads."""
+"""The downloads of runs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import csv
 import json
 from pathlib import Path
 
+import pytest
+
 from harness.record import Failure
-from leaderboard.cells import differing, tabulate
-from leaderboard.exports.records import CELL_FIELDS, FIELDS, cells_csv, records_csv, records_json
+from leaderboard import downloads
+from leaderboard.cells import differing
+from leaderboard.exports.records import FIELDS, records_csv, records_json
 from leaderboard.load import load_records
 from leaderboard.page import build_board
 from tests.leaderboard.making import Made, answers, card
@@ -38,26 +41,6 @@ def test_json_holds_every_attempt_as_written(tmp_path: Path) -> None:
     assert content == {"records": written, "stale": {}}
 
 
-def test_cells_csv_has_a_line_per_cell_with_its_interval_seeds_and_marks(tmp_path: Path) -> None:
-    for seed in range(2):
-        made = Made(values={"rank": 8}, seed=seed, items={"glue/sst2": answers(50, 10 + seed, seed)})
-        made.write(tmp_path)
-    Made("full", status="failed", error=Failure(kind="E", message="m")).write(tmp_path)
-    table = tabulate(load_records([tmp_path]).runs, {made.run_id: "moved on"})
-    lines = list(csv.DictReader(cells_csv(table.sections).splitlines()))
-    assert tuple(lines[0]) == CELL_FIELDS
-    good, bad = lines
-    interval = table.sections[0].rows[0].cells["glue/sst2"].interval
-    assert interval is not None
-    assert (float(good["mean"]), float(good["low"]), float(good["high"])) == interval[:3]
-    chosen = ("method", "values", "task", "trained", "seeds", "seeds_asked", "items", "compared", "marks")
-    assert [good[name] for name in chosen] == [
-        "lora", '{"rank": 8}', "glue/sst2", "22000", "0 1", "0 1", "50", "0", "stale: moved on",
-    ]  # fmt: skip
-    assert [bad[name] for name in chosen] == ["full", "{}", "glue/sst2", "", "", "0 1", "", "0", ""]
-    assert (bad["mean"], bad["low"], bad["high"]) == ("", "", "")
-
-
 def test_what_a_run_cost_says_where_it_shared_its_device(tmp_path: Path) -> None:
     Made(items={"glue/sst2": answers(10, 2)}, environment={"device": "cuda"}).write(tmp_path / "records")
     packed = Made(seed=1, items={"glue/sst2": answers(10, 2)}, environment={"device": "cuda", "runs_per_device": 4})
@@ -69,3 +52,15 @@ def test_what_a_run_cost_says_where_it_shared_its_device(tmp_path: Path) -> None
     build_board([tmp_path / "records"], tmp_path / "site")
     pages = [page.read_text(encoding="utf-8") for page in (tmp_path / "site").rglob("*.html")]
     assert sum("Not comparable: 4 runs shared the device." in page for page in pages) == 1
+
+
+def test_many_records_are_not_put_into_one_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for seed in range(3):
+        Made(seed=seed, items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")
+    monkeypatch.setattr(downloads, "MOST_IN_JSON", 2)
+    build_board([tmp_path / "records"], tmp_path / "site")
+    assert not (tmp_path / "site" / "records.json").exists()
+    assert len(list((tmp_path / "site" / "downloads" / "runs").iterdir())) == 3
+    page = (tmp_path / "site" / downloads.INDEX).read_text(encoding="utf-8")
+    assert 'records.json"' not in page
+    assert "There is no records.json: this board holds more than 2 attempts" in page
