@@ -264,7 +264,7 @@ def test_html_in_records_stays_text(tmp_path: Path) -> None:
     for page in pages:
         text = page.read_text()
         assert not re.search(r'<script(?! src="[./]*static/\w+\.js" defer></script>)', text)
-        assert "alert(&#39;1&#39;)" in text
+        assert page.name == "methodology.html" or "alert(&#39;1&#39;)" in text  # that page tells of no record
         assert "49" not in words(page)
 
 
