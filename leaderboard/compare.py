@@ -60,7 +60,8 @@ def standing(entries: Mapping[str, Entry], higher_is_better: bool) -> Standing |
     best = int(panel.order[0])
     others = [place for place in range(len(panel.names)) if place != best]
     differences = {panel.names[place]: panel.difference(best, place) for place in others}
-    apart = below_best({name: difference.p_value for name, difference in differences.items() if difference.ranks})
+    p_values = {panel.names[place]: float(panel.pairs.p_value[best, place]) for place in others} if panel.ranks else {}
+    apart = below_best({name: p for name, p in p_values.items() if differences[name].ranks})
     together = tuple(name for name in differences if name not in apart)
     return Standing(panel.names[best], differences, tuple(sorted(apart)), (*together, *panel.left_out))
 
@@ -102,7 +103,9 @@ def told_apart(panel: Panel) -> NDArray[np.bool_]:
 
     Every pair is tested on its paired difference and corrected by Holm over all ``n (n - 1) / 2`` pairs; what
     ``below_best`` tells apart from the best counts too, so that letters, rank intervals and the verdicts about the
-    best never contradict each other.
+    best never contradict each other. Of simulated families of equal entries
+    on 3 or 5 seeds, some pair is told apart in 0.6 to 4 % of those of three to ten entries and in 1.5 to 5.6 % of those
+    of two. Only where one entry's seeds vary six times as much as all others' is it more: 6 to 8 % on three seeds.
     """
     p_value = panel.pairs.p_value
     rows, columns = np.triu_indices(len(panel.names), 1)
@@ -118,19 +121,28 @@ def told_apart(panel: Panel) -> NDArray[np.bool_]:
     return apart | apart.T
 
 
-def detectable(error: Matrix, degrees: Matrix, num_entries: int) -> Matrix:
-    """Return the smallest true difference that such a comparison finds in 80 % of repetitions.
+def detectable(error: Matrix, degrees: Matrix | float, num_entries: int) -> Matrix:
+    """Return the smallest true difference that a corrected t test finds in 80 % of repetitions.
 
-    ``d = error * delta``, where ``delta`` is the noncentrality at which Student's t with the comparison's degrees of
-    freedom passes the corrected two-sided level ``0.05 / (n (n - 1) / 2)`` with a probability of 80 %. It is the level
-    of the family's first step, so that the statement holds whatever the other entries do. A difference that was not
-    found and is smaller than this may well be real.
+    ``d = error * delta``, where ``delta`` is the noncentrality at which Student's t passes the two-sided level ``0.05 /
+    (n (n - 1) / 2)`` with a probability of 80 %. It is the level of the family's first step, so that the statement
+    holds whatever the other entries do. A difference that was not found and is smaller than this may well be real.
 
     Args:
-        error: standard errors of paired differences.
-        degrees: their degrees of freedom, of the same shape.
-        num_entries: entries of the family.
+        error: standard errors of paired differences; NaN gives NaN.
+        degrees: their degrees of freedom.
+        num_entries: n, the entries of the family.
     """
     level = ALPHA / (num_entries * (num_entries - 1) / 2)
     critical = -special.stdtrit(degrees, level / 2)
     return np.asarray(special.nctdtrinc(degrees, 1 - POWER, critical) * error)
+
+
+def detectable_from(panel: Panel, place: int) -> Matrix:
+    """Return [n] the smallest true differences from one entry that its family would find in 80 % of repetitions.
+
+    A pair has to pass two tests (``Panel.pairs``), and each has its ``detectable`` difference: the larger counts.
+    """
+    pairs, number = panel.pairs, len(panel.names)
+    crossed = detectable(pairs.error[place], pairs.degrees[place], number)
+    return np.maximum(crossed, detectable(pairs.seed_error[place], panel.free_seed, number))

@@ -1,9 +1,11 @@
-"""The validation curve of one run as points of a polyline; the template draws it."""
+"""The validation curve of one run as points of a polyline, and their drawing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+
+from markupsafe import Markup
 
 WIDTH, HEIGHT = 300.0, 120.0
 
@@ -24,6 +26,20 @@ class Plot(NamedTuple):
     heights: tuple[tuple[str, str], ...]
     """Tick position and label, low to high."""
     epochs: tuple[tuple[str, str], ...]
+
+    @property
+    def marks(self) -> Markup:
+        """The inside of an SVG element: grid, labels and lines, in one piece, as a page of its own draws each run."""
+        parts = [
+            f'<path d="M0 {y}h300" class="grid"/><text x="-6" y="{y}" dy="4" text-anchor="end">{label}</text>'
+            for y, label in self.heights
+        ]
+        parts += [f'<text x="{x}" y="138" text-anchor="middle">{label}</text>' for x, label in self.epochs]
+        for number, line in enumerate(self.lines):
+            pieces = [f'<polyline points="{piece}"/>' for piece in line.pieces]
+            dots = [f'<circle cx="{x}" cy="{y}" r="3"/>' for x, y in line.dots]
+            parts.append(f'<g class="line-{number % 8 + 1}">{"".join(pieces + dots)}</g>')
+        return Markup("".join(parts))  # nothing but numbers of our own
 
 
 def plot(epochs: Sequence[int], quantities: Mapping[str, Sequence[float | None]]) -> Plot | None:

@@ -6,6 +6,7 @@ A label that finds no room is left out; the key above the charts names every ser
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -56,7 +57,7 @@ def place(
     wishes: Sequence[Wish], taken: Sequence[Box], width: float, height: float
 ) -> list[tuple[float, float] | None]:
     """Return a middle for each text, or None where every wished place is outside or taken; first come, first served."""
-    boxes = np.array(taken, dtype=float).reshape(len(taken), 4)
+    boxes = np.fromiter(chain.from_iterable(taken), dtype=float).reshape(len(taken), 4)
     chosen: list[tuple[float, float] | None] = []
     for wish in wishes:
         half = text_width(wish.text) / 2

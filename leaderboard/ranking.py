@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from leaderboard.compare import detectable, told_apart
+from leaderboard.compare import detectable_from, told_apart
 from leaderboard.panel import Panel, panel_of
 from leaderboard.statistics import Entry, Interval
 
@@ -41,7 +41,7 @@ class Ranking(NamedTuple):
 
     places: tuple[Place, ...]
     detectable: float | None
-    """Smallest true difference found in 80 % of repetitions, for a pair of the median standard error."""
+    """Median of the places' smallest true differences from the best found in 80 % of repetitions."""
     num_seeds: int
     num_items: int
     left_out: Mapping[str, str]
@@ -78,8 +78,8 @@ def ranking_of(panel: Panel) -> Ranking:
     letters = letter_groups(apart[np.ix_(panel.order, panel.order)]) if lettered else [()] * len(panel.names)
     low, high = rank_bounds(panel, apart)
     chances = best_chances(panel)
-    best, size = int(panel.order[0]), len(panel.names)
-    least = detectable(panel.pairs.error[best], panel.pairs.degrees[best], size)
+    best = int(panel.order[0])
+    least = detectable_from(panel, best)
     places = tuple(
         Place(
             name=panel.names[entry],
@@ -94,11 +94,8 @@ def ranking_of(panel: Panel) -> Ranking:
         )
         for number, entry in enumerate(map(int, panel.order))
     )
-    seen = np.isfinite(panel.pairs.error) & ~np.eye(size, dtype=bool)
-    if not seen.any():
-        return Ranking(places, None, panel.num_seeds, panel.num_items, panel.left_out)
-    usual = [np.median(part[seen], keepdims=True) for part in (panel.pairs.error, panel.pairs.degrees)]
-    median = _known(detectable(usual[0], usual[1], size)[0])
+    known = [place.detectable for place in places if place.detectable is not None]
+    median = float(np.median(known)) if known else None
     return Ranking(places, median, panel.num_seeds, panel.num_items, panel.left_out)
 
 

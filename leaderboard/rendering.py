@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from leaderboard import downloads, paths, wording
 from leaderboard.marks import SHAPE_PATHS
+from leaderboard.pairs import entry_id
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -47,6 +48,7 @@ def environment() -> Environment:
         "of_seeds": wording.of_seeds,
         "paths": paths,
         "files": downloads,
+        "entry_id": entry_id,
         "shape_paths": SHAPE_PATHS,
     }
     return made

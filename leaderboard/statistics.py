@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 from harness.metric import Metric, Rows
 from leaderboard.spread import Matrix, Spread, crossed_spread, mean_squares
@@ -57,7 +57,7 @@ class Interval(NamedTuple):
         """Two-sided p value of the estimate being 0; for differences."""
         if self.error is None or self.degrees is None:
             return None
-        return float(2 * stats.t.sf(abs(self.estimate) / self.error, self.degrees))
+        return float(2 * special.stdtr(self.degrees, -abs(self.estimate) / self.error))
 
 
 def _spread(matrix: Matrix) -> Spread:

@@ -22,9 +22,13 @@ DIFFERENCES = (
 
 def number(value: float, measure: Measure) -> str:
     """Return a score as shown: one decimal of a percentage, three of anything else, a true minus sign."""
-    decimals = 1 if measure.unit == "%" else 3
-    text = f"{value * measure.scale:.{decimals}f}"
+    text = f"{value * measure.scale:.{decimals(measure)}f}"
     return text.lstrip("-") if not float(text) else text.replace("-", MINUS)
+
+
+def decimals(measure: Measure) -> int:
+    """Return how many decimals of a score are shown."""
+    return 1 if measure.unit == "%" else 3
 
 
 def bounds(interval: Interval, measure: Measure) -> str:

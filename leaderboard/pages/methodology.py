@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 from markupsafe import Markup
 
-from harness import record, spec
+import harness.record as record
+import harness.spec as spec
 from leaderboard import cells, columns, load, paths, statistics
 from leaderboard.docstrings import attributes, inline, to_html
 from leaderboard.rendering import render

@@ -112,8 +112,9 @@ def test_a_finished_search_is_planned_from_records_and_nothing_is_run(searched: 
 
 
 def test_the_page_compares_finals_and_lists_bad_trials_as_such(searched: Searched, tmp_path: Path) -> None:
-    page = build_board([searched.out], tmp_path).page.read_text(encoding="utf-8")
-    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page))
+    page = build_board([searched.out], tmp_path).page
+    pages = (page.read_text(encoding="utf-8"), (page.parent / "failures.html").read_text(encoding="utf-8"))
+    text = " ".join(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", one)) for one in pages)
     finals = [one for one in searched.result.records if one.spec.purpose == "final"]
     assert f"{len(finals)} final runs" in text
     assert text.count("diverged head_only trial") == 2

@@ -52,9 +52,9 @@ def faults(page: Path, site: Path) -> Iterator[str]:
         name = element.tag.rpartition("}")[2]
         for attribute, value in element.attrib.items():
             attribute = str(attribute).rpartition("}")[2].lower()
-            if attribute.startswith("on") or attribute in ("style", "srcdoc", "formaction"):
+            if attribute.startswith("on") or attribute in ("style", "srcdoc", "action", "formaction"):
                 yield f"{name} has {attribute}={value!r}"
-            if attribute in ("href", "src", "action", "data"):
+            if attribute in ("href", "src", "data"):
                 yield from _link_faults(name, attribute, value, page, site)
         if name == "script" and "src" not in element.attrib:
             if element.attrib.get("type") != "application/json":

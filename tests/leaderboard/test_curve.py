@@ -29,3 +29,11 @@ def test_one_epoch_and_equal_values_are_a_dot() -> None:
 def test_unknown_throughout_is_no_plot() -> None:
     assert plot([1, 2], {"accuracy": [None, None]}) is None
     assert plot([], {}) is None
+
+
+def test_the_drawing_has_every_line_and_dot_in_a_colour_of_its_own() -> None:
+    found = plot([1, 2, 3], {"a": [1.0, 0.5, None], "b": [None, 2.0, 3.0]})
+    assert found is not None
+    assert found.marks.count("<polyline") == 2
+    assert found.marks.count("<circle") == 4
+    assert found.marks.index('class="line-1"') < found.marks.index('class="line-2"')

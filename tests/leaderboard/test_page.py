@@ -272,42 +272,6 @@ def test_stale_unreadable_and_selected_on_the_reported_split_are_said(tmp_path: 
     assert "Stale: tasks/glue.py has changed" in run_page
 
 
-def test_a_run_page_tells_the_whole_run(tmp_path: Path) -> None:
-    records = tmp_path / "records"
-    lost = Failure(kind="Lost", message="the worker was killed", log_tail=("step 3", "step 4"))
-    losses = [(0.7, 0.68), (0.5, 0.6), (0.4, None)]
-    validation = [
-        EpochMetrics(epoch=number, train_loss=train, validation_loss=held, metrics={"accuracy": 0.5 + number / 10})
-        for number, (train, held) in enumerate(losses, 1)
-    ]
-    items = {"glue/sst2": answers(20, 3)}
-    made = Made(values={"rank": 8}, items=items, attempt=2, validation=validation, notes=["a note"])
-    made.write(records)
-    Made(values={"rank": 8}, attempt=1, status="lost", error=lost).write(records)
-    build_board([records], tmp_path / "site")
-    page = tmp_path / "site" / "runs" / f"{made.run_id}.html"
-    text = words(page)
-    for fact in (
-        "glue/sst2 validation accuracy headline 85.0 % 20 0 complete",
-        "1 lost 2025-01-01T10:00:00Z",
-        "2 result ok",
-        "Lost: the worker was killed",
-        "values.rank 8",
-        "training.lr 0.001",
-        "fit 41.2 s",
-        "trained, without head 22,000",
-        "torch 2.13.0",
-        "epoch 3 was kept",
-        "a note",
-        "peak memory —",
-        "size of the trained part —",
-        "On a CPU, peak memory is the resident set of the whole worker, with what it keeps from earlier runs",
-    ):
-        assert fact in text, fact
-    assert page.read_text().count("<polyline") == 3
-    assert "Why there is no result" not in text
-
-
 def test_no_record_at_all_is_a_page_that_says_so(tmp_path: Path) -> None:
     (tmp_path / "records").mkdir()
     summary = build_board([tmp_path / "records"], tmp_path / "site")

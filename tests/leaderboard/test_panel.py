@@ -10,12 +10,15 @@ from scipy import stats
 
 from harness.metric import METRICS
 from leaderboard.panel import UNDEFINED, panel_of
+from leaderboard.spread import Matrix
 from leaderboard.statistics import Entry, paired_difference
 from tests.leaderboard.simulated import answers, entries, panel
 
 
-def made(number: int = 6, seeds: int = 3, items: int = 80, spread: float = 0.4) -> np.ndarray:
-    return answers(np.random.default_rng(3), 1, list(np.linspace(0, 2, number)), (seeds, items), [spread] * number)[0]
+def made(number: int = 6, seeds: int = 3, items: int = 80, spread: float = 0.4) -> Matrix:
+    return np.asarray(
+        answers(np.random.default_rng(3), 1, list(np.linspace(0, 2, number)), (seeds, items), [spread] * number)[0]
+    )
 
 
 def test_a_pair_alone_is_the_paired_difference() -> None:
@@ -24,7 +27,10 @@ def test_a_pair_alone_is_the_paired_difference() -> None:
     assert found is not None
     expected = paired_difference(cells["e0"], cells["e1"])
     assert found.difference(0, 1)[:3] == pytest.approx(expected[:3])
-    assert found.pairs.p_value[0, 1] == pytest.approx(expected.p_value)
+    by_seed = stats.ttest_rel(*found.units.mean(axis=2))
+    assert expected.p_value is not None
+    assert found.pairs.p_value[0, 1] == pytest.approx(max(expected.p_value, by_seed.pvalue))
+    assert by_seed.pvalue != pytest.approx(expected.p_value)
     assert found.pairs.degrees[0, 1] == pytest.approx(expected.degrees)
 
 
@@ -50,8 +56,13 @@ def test_a_family_replaces_the_mean_square_of_seeds_by_its_moderated_one() -> No
     own = found.units.shape[2] * gap.var(ddof=1)
     both = found.prior.squares[1] + found.prior.squares[4]
     products = found.products.seed
+    assert own < both
+    assert found.pairs.seed_error[1, 4] ** 2 * found.units[0].size == pytest.approx(
+        (free * own + lent * both) / (free + lent)
+    )
     moderated = products[1, 1] + products[4, 4] - 2 * products[1, 4]
     assert moderated == pytest.approx((free * own + lent * both) / (free + lent))
+    assert found.pairs.seed_error[1, 4] ** 2 * found.units[0].size == pytest.approx(moderated)
     assert both == pytest.approx(2 * np.mean(found.units.shape[2] * means.var(axis=1, ddof=1)))
 
 
@@ -91,11 +102,22 @@ def test_draws_vary_as_the_intervals_say() -> None:
     spread = np.quantile(found.draws, [0.025, 0.975], axis=0)
     half = stats.t.ppf(0.975, found.spread.degrees) * np.sqrt(found.spread.variance)
     assert (spread[1] - spread[0]) / 2 == pytest.approx(half, rel=0.1)
-    gaps = found.draws[:, 0] - found.draws[:, 3]
-    gap = found.difference(0, 3)
-    assert gap.low is not None
-    assert gap.high is not None
-    assert np.quantile(gaps, 0.975) - np.quantile(gaps, 0.025) == pytest.approx(gap.high - gap.low, rel=0.15)
+    # Pairs whose own seeds differ more than the family's have a wider interval, which draws do not share.
+    num_items, means = found.units.shape[2], found.units.mean(axis=2)
+    products = found.products.seed
+    pairs = [(one, other) for one in range(5) for other in range(one)]
+    plain = [
+        (one, other)
+        for one, other in pairs
+        if num_items * (means[one] - means[other]).var(ddof=1)
+        < products[one, one] + products[other, other] - 2 * products[one, other]
+    ]
+    assert 0 < len(plain) < len(pairs)
+    for one, other in plain:
+        gaps, gap = found.draws[:, one] - found.draws[:, other], found.difference(one, other)
+        assert gap.low is not None
+        assert gap.high is not None
+        assert np.quantile(gaps, 0.975) - np.quantile(gaps, 0.025) == pytest.approx(gap.high - gap.low, rel=0.15)
 
 
 def test_draws_are_the_same_on_every_build_and_differ_between_keys() -> None:

@@ -44,7 +44,7 @@ def test_frontier_is_exactly_the_unbeaten(points: list[tuple[float, float]]) -> 
 
 
 def made(levels: list[float], seeds: int = 3) -> NDArray[np.float64]:
-    return answers(np.random.default_rng(9), 1, levels, (seeds, 300), [0.1] * len(levels))[0]
+    return np.asarray(answers(np.random.default_rng(9), 1, levels, (seeds, 300), [0.1] * len(levels))[0])
 
 
 def test_the_cheapest_is_on_the_frontier_and_a_clear_loser_is_not() -> None:

@@ -15,7 +15,7 @@ from tests.leaderboard.simulated import answers, entries, panel
 
 
 def made(levels: list[float], seeds: int = 3, items: int = 300) -> NDArray[np.float64]:
-    return answers(np.random.default_rng(7), 1, levels, (seeds, items), [0.1] * len(levels))[0]
+    return np.asarray(answers(np.random.default_rng(7), 1, levels, (seeds, items), [0.1] * len(levels))[0])
 
 
 def ranked(units: NDArray[np.float64], higher: bool = True) -> Ranking:

@@ -6,10 +6,10 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy import special
+from scipy import optimize, special, stats
 
 from harness.metric import METRICS
-from leaderboard.compare import detectable, told_apart
+from leaderboard.compare import detectable_from, told_apart
 from leaderboard.pareto import frontier_band, frontier_chances
 from leaderboard.ranking import best_chances, rank_bounds
 from leaderboard.spread import crossed_spread, mean_squares
@@ -17,7 +17,6 @@ from leaderboard.statistics import Entry, score_interval
 from tests.leaderboard.simulated import Matrix, answers, panels, truth
 
 CELLS = list(itertools.product((3, 5), (300, 1000), (0.0, 0.1, 0.3)))
-EQUAL = [1.0] * 10
 
 
 def covered(values: Matrix, expected: float) -> float:
@@ -57,18 +56,26 @@ def test_intervals_of_matthews_cover_92_to_98_percent() -> None:
     assert 92 <= 100 * hits / len(right) <= 98
 
 
-@pytest.mark.parametrize(
-    "seed_spreads", [[0.0] * 10, [0.3] * 10, [0.1] * 5 + [0.4] * 5], ids=["no seed effect", "equal", "uneven"]
-)
+EQUAL = {
+    "ten, no seed effect": [0.0] * 10,
+    "ten, a seed effect": [0.3] * 10,
+    "ten, uneven": [0.1] * 5 + [0.4] * 5,
+    "three": [0.3] * 3,
+    "two": [0.3] * 2,
+}
+
+
 @pytest.mark.parametrize("num_seeds", [3, 5])
-def test_ten_equal_entries_are_told_apart_in_at_most_5_percent_of_families(
+@pytest.mark.parametrize("seed_spreads", EQUAL.values(), ids=EQUAL.keys())
+def test_equal_entries_are_told_apart_in_at_most_5_percent_of_families(
     num_seeds: int, seed_spreads: list[float]
 ) -> None:
-    num_rounds = 400
-    # Equal in truth: a level that makes up for what the spread of seeds takes from the mean.
-    levels = [1.0 + 0.5 * (truth(1.0, 0.0) - truth(1.0, spread)) / 0.07 for spread in seed_spreads]
+    # Seeds that vary more pull the mean towards a half: equal in truth takes a higher level.
+    levels = [optimize.brentq(lambda level, s=one: truth(level, s) - truth(1.0, 0.0), 0, 3) for one in seed_spreads]
+    num_rounds = 500 if len(levels) > 3 else 2000
     wrong = sum(told_apart(one).any() for one in panels(num_rounds, levels, (num_seeds, 300), seed_spreads))
-    assert 100 * wrong / num_rounds <= 5
+    # Few entries stay close to 5 %, so that as many rounds as chance gives at 5 % must be allowed them.
+    assert wrong <= (0.05 * num_rounds if len(levels) > 3 else stats.binom.isf(0.05, num_rounds, 0.05))
 
 
 def test_two_blocks_of_equal_entries_are_parted_between_and_not_within() -> None:
@@ -76,7 +83,7 @@ def test_two_blocks_of_equal_entries_are_parted_between_and_not_within() -> None
     within, num_rounds, between = 0, 400, 0.0
     for one in panels(num_rounds, [1.0] * 5 + [1.6] * 5, (3, 300), [0.1] * 10):
         apart, same = told_apart(one), np.equal.outer(block, block)
-        within += (apart & same).any()
+        within += int((apart & same).any())
         between += apart[~same].mean() / num_rounds
     assert 100 * within / num_rounds <= 5
     assert between > 0.3
@@ -89,7 +96,7 @@ def test_rank_intervals_hold_every_true_rank_in_at_least_95_percent_of_families(
     held, width, num_rounds = 0, 0.0, 300
     for one in panels(num_rounds, levels, (3, 300), [0.2] * 8):
         low, high = rank_bounds(one, told_apart(one))
-        held += ((low <= ranks) & (ranks <= high)).all()
+        held += int(((low <= ranks) & (ranks <= high)).all())
         width += float((high - low).mean()) / num_rounds
     assert 100 * held / num_rounds >= 95
     assert width > 6.9 if step == 0 else width < 6.9
@@ -145,15 +152,14 @@ def test_the_band_of_the_frontier_holds_the_best_true_score(step: float) -> None
     assert (100 * held / num_rounds >= 92).all()
 
 
-def test_the_smallest_detectable_difference_is_found_in_about_80_percent() -> None:
-    # Without a seed effect errors are nearly constant, so that one difference can be set for all rounds.
-    shape, num_rounds = (3, 300), 300
-    gaps = [float(detectable(one.pairs.error[:1, 1], one.pairs.degrees[:1, 1], 2)[0]) for one in PILOT]
-    level = float(np.interp(np.mean(gaps), *LIFT))
-    found = sum(told_apart(one)[0, 1] for one in panels(num_rounds, [1.0, 1.0 + level], shape, [0.0, 0.0], seed=3))
-    assert 72 <= 100 * found / num_rounds <= 88
-
-
-PILOT = list(panels(40, [1.0, 1.4], (3, 300), [0.0, 0.0], seed=2))
-LIFTS = np.linspace(0, 2, 41)
-LIFT = ([truth(1.0 + lift, 0.0) - truth(1.0, 0.0) for lift in LIFTS], LIFTS)
+@pytest.mark.parametrize(("num_seeds", "seed_spread"), [(3, 0.0), (5, 0.2)])
+def test_the_smallest_detectable_difference_is_found_in_about_80_percent(num_seeds: int, seed_spread: float) -> None:
+    shape, spreads, num_rounds = (num_seeds, 300), [seed_spread] * 5, 300
+    lifts = np.linspace(0, 3, 61)
+    rises = [truth(1.0 + lift, seed_spread) - truth(1.0, seed_spread) for lift in lifts]
+    # What the family calls detectable around a gap of that size.
+    pilot = [np.median(detectable_from(one, 4)[:4]) for one in panels(100, [1.0] * 4 + [2.0], shape, spreads, seed=2)]
+    lift = float(np.interp(np.mean(pilot), rises, lifts))
+    trials = panels(num_rounds, [1.0] * 4 + [1.0 + lift], shape, spreads, seed=3)
+    found = sum(told_apart(one)[4, :4].mean() for one in trials)
+    assert 70 <= 100 * found / num_rounds <= 92
