@@ -5,7 +5,7 @@
 // a row of class "slice" stays first in it.
 //
 // A <form class="tools" data-for="TABLE-ID" hidden> near it may hold
-//   <input type="search" name="q">                  rows with all of the words
+//   <input type="search" name="q">                  rows with all of the words in name, targets, marks
 //   <select name="N" data-column="KEY">             rows with the same text in a column (options are found)
 //   <select name="N" data-block>                    the <tbody> whose data-key is the option's value
 //   <input type="checkbox" data-shows="KEY">        whether a column is seen; unchecked in the page: hidden at first
@@ -110,7 +110,13 @@
 
     values(index) {
       if (!this.columns.has(index)) {
-        this.columns.set(index, new Map(this.rows.map((row) => [row, valueOf(row.cells[index])])));
+        // Words in a column of numbers, such as a status, are no values: they come last.
+        const numbers = this.heads[index].classList.contains("right");
+        const value = (row) => {
+          const found = valueOf(row.cells[index]);
+          return numbers && typeof found !== "number" ? null : found;
+        };
+        this.columns.set(index, new Map(this.rows.map((row) => [row, value(row)])));
       }
       return this.columns.get(index);
     }
@@ -229,7 +235,11 @@
 
     words(row) {
       this.texts ??= new Map();
-      if (!this.texts.has(row)) this.texts.set(row, row.textContent.toLowerCase());
+      if (!this.texts.has(row)) {
+        // Names, targets, statuses and marks; numbers are not searched, as any short one would be found everywhere.
+        const parts = [row.cells[0], ...row.querySelectorAll("td.w, td em, td a.n")];
+        this.texts.set(row, parts.map((part) => part.textContent).join(" ").toLowerCase());
+      }
       return this.texts.get(row);
     }
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.record import Failure
 from harness.spec import Budget
-from leaderboard.cells import Section, tabulate
+from leaderboard.cells import NORMAL, PUBLISHED, Ground, Section, anchor, obstacle, tabulate
 from leaderboard.load import load_records
 from tests.leaderboard.making import Made, answers, card
 
 TASK = "glue/sst2"
 ITEMS = {TASK: answers(50, 10)}
+FAILED = Failure(kind="E", message="m")
 
 
 def sections(folder: Path, stale: dict[str, str] | None = None) -> tuple[Section, ...]:
@@ -148,3 +152,51 @@ def test_stale_superseded_and_mixed_are_marked(tmp_path: Path) -> None:
     assert not rows["lora"].cells[TASK].comparable
     assert not rows["bitfit"].cells[TASK].comparable
     assert (rows["lora"].mixed, rows["bitfit"].mixed, section.mixed) == ((), ("torch",), ("torch",))
+
+
+def test_a_published_board_ranks_neither_carved_data_nor_a_changed_checkout(tmp_path: Path) -> None:
+    for method, facts in {
+        "lora": {},
+        "bitfit": {"state": "carved"},
+        "full": {"environment": {"dirty": True}},
+        "head_only": {"state": "subset"},
+    }.items():
+        for seed in (0, 1):
+            Made(method, seed=seed, items={TASK: answers(50, 10, seed)}, **facts).write(tmp_path)  # type: ignore[arg-type]
+    runs = load_records([tmp_path]).runs
+    reasons = {}
+    for mode in (NORMAL, PUBLISHED):
+        (section,) = tabulate(runs, {}, mode).sections
+        reasons[mode] = {row.method: obstacle(row.cells[TASK]) for row in section.rows}
+    assert set(reasons[NORMAL].values()) == {""}
+    assert reasons[PUBLISHED] == {"lora": "", "head_only": "", "bitfit": "carved data", "full": "dirty checkout"}
+    marks = {row.method: row.cells[TASK].marks for row in section.rows}
+    assert marks["full"] == ("dirty checkout: its code was changed and not committed",)
+    assert marks["bitfit"] == ("carved data",)
+
+
+@pytest.mark.parametrize(
+    ("made", "stale", "reason"),
+    [
+        ([Made(items=ITEMS)], False, "one seed"),
+        ([Made(items=ITEMS), Made(seed=1, items=ITEMS)], True, "stale"),
+        ([Made(items=ITEMS), Made(seed=1, items=ITEMS), Made(seed=2, status="failed", error=FAILED)], False, "2 of 3"),
+        ([Made(status="failed", error=FAILED)], False, "no number"),
+    ],
+)
+def test_why_a_cell_may_not_be_ranked(tmp_path: Path, made: list[Made], stale: bool, reason: str) -> None:
+    for one in made:
+        one.write(tmp_path)
+    (section,) = sections(tmp_path, {made[0].run_id: "moved on"} if stale else None)
+    (row,) = section.rows
+    assert obstacle(row.cells[TASK]).startswith(reason)
+    assert not row.cells[TASK].comparable
+
+
+@given(st.lists(st.text(max_size=20), min_size=2, max_size=30, unique=True))
+def test_anchors_are_short_plain_and_tell_rows_apart(names: list[str]) -> None:
+    ground = Ground("suite", "backbone", "classify", "held_out", "", 0)
+    anchors = [anchor(ground, name) for name in names]
+    assert len(set(anchors)) == len(names)
+    assert all(re.fullmatch(r"[a-z2-7]{8}", one) for one in anchors)
+    assert anchor(ground._replace(data_seed=1), names[0]) != anchors[0]

@@ -20,8 +20,8 @@ def test_the_largest_section_is_the_index_and_others_have_their_own_page(tmp_pat
     assert places["another"].startswith("boards/another-")
     made = {page.path: visible(str(page.content)) for page in pages(site)}
     assert made.keys() == set(places.values())
-    assert "random_mask asked 1 %" in made["index.html"]
-    assert "random_mask asked 1 %" not in made[places["another"]]
+    assert "random_mask 227,132 1 %" in made["index.html"]
+    assert "random_mask 227,132 1 %" not in made[places["another"]]
 
 
 def test_a_board_of_nothing_says_so(tmp_path: Path) -> None:

@@ -1,0 +1,149 @@
+"""The first page in a browser: sorting, filters, columns, the address of a view, and both schemes' inks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from leaderboard.page import STATIC, build_board
+from tests.leaderboard import synthetic
+from tests.leaderboard.browsing import Browser, Watched, build_rich_board, chromium
+
+TEXTS, GROUNDS = ("ink", "quiet", "link", "good", "bad"), ("ground", "raised", "tie")
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of a colour, as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_every_ink_can_be_read_on_every_ground(scheme: int) -> None:
+    css = (STATIC / "style.css").read_text(encoding="utf-8")
+    palette = {name: pair[scheme] for name, *pair in re.findall(r"--([\w-]+): light-dark\((#\w+), (#\w+)\)", css)}
+    pairs = [*product(TEXTS, GROUNDS), ("warn", "warn-ground"), *((f"series-{n}", "ground") for n in range(1, 9))]
+    assert len(pairs) == 24
+    for ink, ground in pairs:
+        dark, light = sorted((luminance(palette[ink]), luminance(palette[ground])))
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_rich_board(tmp_path_factory.mktemp("board"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def column(page: Any, key: str) -> list[str]:  # Any: Playwright's own type
+    """Return the texts of a column's rows that are seen."""
+    return list(
+        page.evaluate(
+            """key => {
+                const at = [...document.querySelectorAll("#board thead th")].findIndex(head => head.dataset.key === key)
+                const rows = [...document.querySelectorAll("#board tbody tr:not(.slice)")]
+                return rows.filter(row => row.offsetParent).map(row => row.cells[at].innerText.split(/\\s/)[0])
+            }""",
+            key,
+        )
+    )
+
+
+@pytest.mark.browser
+def test_sorting_by_button_says_so_and_stays_within_budgets(site: Path, browser: Browser) -> None:
+    watched = Watched(browser)
+    page = watched.open(site / "index.html")
+    assert column(page, "method") == ["head_only", "random_mask", "lora", "random_mask", "full", "pst"]
+    head = page.locator('th[data-key="glue/sst2"]')
+    head.locator("button").click()
+    assert head.get_attribute("aria-sort") == "descending"
+    assert column(page, "glue/sst2") == ["59.0", "89.0", "85.0", "79.0", "diverged", "n/a"]
+    assert "by glue/sst2, highest first" in page.locator("form.tools output").inner_text()
+    head.locator("button").press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    assert column(page, "glue/sst2") == ["59.0", "79.0", "85.0", "89.0", "diverged", "n/a"]
+    assert watched.complaints == []
+
+
+@pytest.mark.browser
+def test_a_view_comes_back_from_its_address_and_reset_leaves_none(site: Path, browser: Browser) -> None:
+    page = Watched(browser).open(site / "index.html")
+    page.locator('th[data-key="trained"] button').click()
+    page.locator("input[name=q]").fill("random")
+    page.locator(".menu summary").click()
+    page.locator('input[data-shows="glue/cola"]').uncheck()
+    page.locator('input[data-shows="head"]').check()
+    address = page.url
+    again = Watched(browser).page
+    again.goto(address)
+    for one in (page, again):
+        assert column(one, "trained") == ["227,132", "2,271"]
+        assert one.locator('th[data-key="glue/cola"]').is_hidden()
+        assert one.locator('th[data-key="head"]').is_visible()
+        assert one.locator("form.tools output").inner_text().startswith("2 of 6 rows")
+    again.locator("button[type=reset]").click()
+    again.wait_for_function("location.hash === ''")
+    assert len(column(again, "method")) == 6
+    assert again.locator('th[data-key="glue/cola"]').is_visible()
+
+
+@pytest.mark.browser
+def test_an_address_names_its_section_and_leads_there_from_any_page(site: Path, browser: Browser) -> None:
+    (other,) = (site / "boards").iterdir()
+    page = Watched(browser).open(site / "index.html", f"#q=lora&section={other.stem}")
+    page.wait_for_url(f"**/boards/{other.name}#*")
+    assert page.locator("input[name=q]").input_value() == "lora"
+
+
+@pytest.mark.browser
+def test_the_scheme_can_be_chosen_and_without_scripts_nothing_is_dead(site: Path, browser: Browser) -> None:
+    page = Watched(browser).open(site / "index.html")
+    page.locator("#theme").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 28)"
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 28)"
+    plain = Watched(browser, scripts=False).open(site / "index.html")
+    assert plain.locator("#theme").is_hidden()
+    assert plain.locator("form.tools").is_hidden()
+    assert plain.locator('th[data-key="head"]').is_visible()
+
+
+@pytest.mark.browser
+def test_a_crowded_table_is_whole_linked_on_demand_and_sorts_at_once(tmp_path: Path, browser: Browser) -> None:
+    synthetic.write(
+        tmp_path / "records", synthetic.Size(entries=210, tasks=20, seeds=2, items=20, scored_together=True)
+    )
+    build_board([tmp_path / "records"], tmp_path / "site")
+    page = Watched(browser).open(tmp_path / "site" / "index.html")
+    assert 40 <= len(column(page, "method")) < 210
+    number = page.locator("#board tbody tr:not(.slice) td a").first
+    assert number.get_attribute("href") is None
+    number.hover()
+    assert re.fullmatch(r"tasks/[\w-]+\.html#[a-z2-7]{8}", number.get_attribute("href"))
+    page.locator("input[name=q]").fill("variant 20")
+    assert len(column(page, "method")) == 10
+    page.locator("input[name=q]").fill("")
+    spent = page.evaluate(
+        """() => {
+            const start = performance.now()
+            document.querySelectorAll("#board thead button")[3].click()
+            document.getElementById("board").offsetHeight
+            return performance.now() - start
+        }"""
+    )
+    assert spent < 1000  # 0.1 s on an idle machine
+    page.evaluate("document.querySelector('.scroll.tall').scrollTop = 1e6")
+    page.wait_for_function("document.querySelectorAll('#board tr.later').length < 150")
+    bare = Watched(browser, scripts=False).open(tmp_path / "site" / "index.html")
+    assert bare.locator("#board tbody tr:not(.slice)").last.is_visible()
