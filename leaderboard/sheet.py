@@ -13,7 +13,7 @@ from leaderboard.cells import Ground, Row, Section, anchor
 from leaderboard.columns import Column, headline
 from leaderboard.families import Family, families
 from leaderboard.load import Run
-from leaderboard.standings import Ranked, Study, study
+from leaderboard.standings import Ranked, Study, entries_of, study
 from leaderboard.wording import names
 
 
@@ -93,8 +93,8 @@ class Sheet:
     @cached_property
     def studies(self) -> dict[str, Study]:
         """Task to what it says of its entries."""
-        found = self.families
-        return {column.task: study(self.section, column, found, self.names) for column in self.section.columns}
+        common = entries_of(self.section, self.names, self.families)
+        return {column.task: study(column, common) for column in self.section.columns}
 
     def anchor(self, row: Row) -> str:
         """Return the id of a row's line on the pages of tasks."""

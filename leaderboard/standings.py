@@ -12,6 +12,7 @@ from typing import NamedTuple
 from leaderboard.cells import Cell, Row, Section
 from leaderboard.columns import Column
 from leaderboard.families import Family
+from leaderboard.figures import Curve as Joined
 from leaderboard.figures import curves, trains_everything
 from leaderboard.ladder import Curve, Reach, budget_curve, reach
 from leaderboard.panel import Panel, panel_of
@@ -60,16 +61,28 @@ class Study(NamedTuple):
     """Method to its curves."""
 
 
-def study(section: Section, column: Column, families: Sequence[Family], named: Mapping[Row, str]) -> Study:
-    """Return what a task says of a section's entries.
+class Entries(NamedTuple):
+    """What is the same for all tasks of a section."""
 
-    Args:
-        section: what may be compared.
-        column: the task.
-        families: of the section.
-        named: the name of each row.
-    """
-    rows = {named[row]: row for row in section.rows if row.cells[column.task].runs}
+    named: Mapping[Row, str]
+    """The name of each row."""
+    families: Sequence[Family]
+    joined: Sequence[Joined]
+    """Which rows form a curve."""
+    whole: frozenset[Row]
+    """Rows that train everything."""
+
+
+def entries_of(section: Section, named: Mapping[Row, str], families: Sequence[Family]) -> Entries:
+    """Return what all tasks of a section have in common."""
+    whole = frozenset(row for row in section.rows if trains_everything(row))
+    return Entries(named, families, curves(section.rows), whole)
+
+
+def study(column: Column, common: Entries) -> Study:
+    """Return what a task says of the entries of a section."""
+    named = common.named
+    rows = {name: row for row, name in named.items() if row.cells[column.task].runs}
     cells = {name: row.cells[column.task] for name, row in rows.items()}
     entries = {name: cell.entry for name, cell in cells.items() if cell.comparable and cell.entry is not None}
     higher = column.measure.higher_is_better
@@ -77,7 +90,7 @@ def study(section: Section, column: Column, families: Sequence[Family], named: M
     sizes = {name: size for name in (panel.names if panel else ()) if (size := rows[name].size) is not None}
     chances = frontier_chances(panel, sizes) if panel and sizes else {}
     groups = []
-    for family in families:
+    for family in common.families:
         ranking = family.rankings.get(column.task)
         found = [
             Ranked(row, name, cells[name], family.place(row, column.task), chances.get(name))
@@ -87,7 +100,7 @@ def study(section: Section, column: Column, families: Sequence[Family], named: M
         if found:
             ordered = sorted(found, key=lambda entry: _order(entry, ranking, higher))
             groups.append(Group(family, ranking, tuple(ordered)))
-    return Study(tuple(groups), _budgets(section, column, named, panel) if panel else {})
+    return Study(tuple(groups), _budgets(column, common, panel) if panel else {})
 
 
 def _order(entry: Ranked, ranking: Ranking | None, higher: bool) -> tuple[int, float, str]:
@@ -98,37 +111,37 @@ def _order(entry: Ranked, ranking: Ranking | None, higher: bool) -> tuple[int, f
     return 2, 0.0, entry.name
 
 
-def _budgets(
-    section: Section, column: Column, named: Mapping[Row, str], panel: Panel
-) -> Mapping[str, tuple[Budgets, ...]]:
-    full, zero = _full(section, column, named, panel), _zero(section, column, named, panel)
+def _budgets(column: Column, common: Entries, panel: Panel) -> Mapping[str, tuple[Budgets, ...]]:
+    known = set(panel.names)
+    compared = {row: name for row, name in common.named.items() if name in known}
+    full, zero = _full(common, compared, panel), _zero(column, compared)
     found: dict[str, list[Budgets]] = defaultdict(list)
-    for curve in curves(section.rows):
+    for curve in common.joined:
         sizes: dict[str, float] = {}
         for row in curve.rows:
-            if named[row] in panel.names and row.size and row.size not in sizes.values():
-                sizes[named[row]] = row.size
+            if row in compared and (size := row.size) and size not in sizes.values():
+                sizes[compared[row]] = size
         if sizes and not curve.reference:
-            whole = any(trains_everything(row) for row in curve.rows)
+            whole = not common.whole.isdisjoint(curve.rows)
             reaches = () if whole or full is None or zero is None else reach(panel, sizes, full, zero)
             method = curve.rows[0].method
             found[method].append(Budgets(method, curve.name, len(sizes), budget_curve(panel, sizes), reaches))
     return {method: tuple(budgets) for method, budgets in found.items()}
 
 
-def _full(section: Section, column: Column, named: Mapping[Row, str], panel: Panel) -> str | None:
+def _full(common: Entries, compared: Mapping[Row, str], panel: Panel) -> str | None:
     """Return the best of the entries that train everything."""
-    whole = [named[row] for row in section.rows if named[row] in panel.names and trains_everything(row)]
+    whole = [name for row, name in compared.items() if row in common.whole]
     place = {panel.names[entry]: number for number, entry in enumerate(panel.order)}
     return min(whole, key=place.__getitem__, default=None)
 
 
-def _zero(section: Section, column: Column, named: Mapping[Row, str], panel: Panel) -> str | float | None:
+def _zero(column: Column, compared: Mapping[Row, str]) -> str | float | None:
     """Return where the gain of full fine-tuning begins: what trains nothing, else the head alone, else chance."""
-    nothing = [row for row in section.rows if row.size == 0 and named[row] in panel.names]
+    nothing = [row for row in compared if row.size == 0]
     untouched = [row for row in nothing if not _trains_head(row.cells[column.task])]
     chosen = (untouched or nothing)[:1]
-    return named[chosen[0]] if chosen else column.measure.chance
+    return compared[chosen[0]] if chosen else column.measure.chance
 
 
 def _trains_head(cell: Cell) -> bool:
