@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import vl_convert
 
@@ -30,6 +31,7 @@ VARIABLES = {INK: "--chart-ink", FAINT: "--chart-faint", GROUND: "--ground"} | {
 STYLE = Path(__file__).parent / "static" / "style.css"
 VERSION = 1
 """Raised when ``_small`` changes, as the cache then holds other bytes."""
+_NOT_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
 def inline(text: str, title: str) -> str:
@@ -87,7 +89,16 @@ def drawn(specification: Specification) -> str:
 
 
 def _draw(specification: Specification) -> str:
-    return _small(vl_convert.vegalite_to_svg(specification))
+    return _small(vl_convert.vegalite_to_svg(_drawable(specification)))
+
+
+def _drawable(value: Any) -> Any:  # Any: a JSON value
+    """Replace what no XML may hold: at such a character in a name, vl-convert ends the whole process."""
+    if isinstance(value, str):
+        return _NOT_XML.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {_drawable(key): _drawable(one) for key, one in value.items()}
+    return [_drawable(one) for one in value] if isinstance(value, list) else value
 
 
 def _small(svg: str) -> str:

@@ -20,7 +20,7 @@ def blocks(folder: Path) -> tuple[Family, ...]:
     return families(section, names(section.rows))
 
 
-def write(folder: Path, method: str, budget: int | None, trained: int, wrong: int, seeds: int = 2) -> None:
+def write(folder: Path, method: str, budget: int | None, trained: int, wrong: int, seeds: int = 3) -> None:
     for seed in range(seeds):
         made = Made(method, budget=Budget(count=budget) if budget else None, trained=trained, seed=seed)
         made.items = {TASK: answers(200, wrong + seed, seed)}

@@ -53,6 +53,14 @@ def test_names_and_titles_are_escaped() -> None:
     assert not re.search("<b|<i>|<script>", text)
 
 
+@pytest.mark.parametrize("character", ["\x00", "\x0b", "\x1b", "\ufffe", "\uffff"])
+def test_a_name_that_no_xml_may_hold_is_drawn_with_a_mark_in_its_place(character: str) -> None:
+    """The library that draws ends the whole process at such a character."""
+    text = inline(EVERYTHING._replace(up=f"a{character}b", series=(CURVE._replace(name=f"a{character}b"),)))
+    ElementTree.fromstring(text)
+    assert "a\ufffdb" in text
+
+
 def test_a_file_is_complete_and_has_the_colours_of_the_light_page() -> None:
     text = svg.standalone(svg.drawn(specification(EVERYTHING)), "a <title>")
     root = ElementTree.fromstring(text)
