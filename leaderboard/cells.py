@@ -12,6 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -57,27 +58,27 @@ class Cell:
     """What a reader must know before using the number: a few words, and after a colon the reason."""
     mode: Mode = NORMAL
 
-    @property
+    @cached_property
     def good(self) -> tuple[Run, ...]:
         """The runs that have a result."""
         return tuple(run for run in self.runs if run.record.status == "ok")
 
-    @property
+    @cached_property
     def bad(self) -> tuple[Run, ...]:
         """The runs that have none."""
         return tuple(run for run in self.runs if run.record.status != "ok")
 
-    @property
+    @cached_property
     def missing(self) -> tuple[int, ...]:
         """The seeds that were not run."""
         return tuple(sorted(set(self.seeds) - {run.record.spec.seed for run in self.runs}))
 
-    @property
+    @cached_property
     def whole(self) -> bool:
         """Whether every seed has a result."""
         return {run.record.spec.seed for run in self.good} == set(self.seeds)
 
-    @property
+    @cached_property
     def comparable(self) -> bool:
         """Whether the number may be set against others."""
         return not obstacle(self)

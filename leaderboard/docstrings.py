@@ -21,8 +21,9 @@ _HEADS = ("Args:", "Returns:", "Yields:", "Raises:")
 def to_html(text: str) -> Markup:
     """Return a docstring, as ``inspect.getdoc`` gives it, as HTML; everything in it is text but code between backticks.
 
-    Blank lines part paragraphs. Lines that begin with ``-`` or ``1.`` are items of a list, lines below ``Args:`` and its like are definitions, and
-    a paragraph that stands indented is shown as it is. An indented line goes on with what the line above began.
+    Blank lines part paragraphs. Lines that begin with ``-`` or ``1.`` are items of a list, lines below ``Args:`` and
+    its like are definitions, and a paragraph that stands indented is shown as it is. An indented line goes on with
+    what the line above began.
     """
     blocks = [block for block in re.split(r"\n\s*\n", text.strip("\n")) if block.strip()]
     return Markup("\n").join(_block(block) for block in blocks)

@@ -57,8 +57,10 @@ def top_of(measure: Measure) -> float | None:
 
 def trains_everything(row: Row) -> bool:
     """Whether a row trains all scalars of its backbone."""
+    if not row.trained:
+        return False
     totals = {run.record.counts.total for cell in row.cells.values() for run in cell.good if run.record.counts}
-    return bool(row.trained) and set(row.trained) == totals
+    return set(row.trained) == totals
 
 
 def _series(curve: Curve, points: tuple[Point, ...], numbers: Mapping[str, int]) -> Series:

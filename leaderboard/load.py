@@ -56,7 +56,7 @@ class Run:
         good = [attempt for attempt in self.attempts if attempt.record.status == "ok"]
         return (good or self.attempts)[-1]
 
-    @property
+    @cached_property
     def record(self) -> Record:
         """The record of the result."""
         return self.result.record

@@ -20,10 +20,22 @@ def test_web_addresses_become_links(plain: str) -> None:
 @pytest.mark.parametrize(
     "strange",
     [
-        "javascript:alert(1)", "JaVaScRiPt:alert(1)", " https://example.org", "https://a\nb", "data:text/html,x", "//x.org",
-        "file:///etc/passwd", "https://", "https://user@example.org", "http://[", "", None, 7, ["https://example.org"],
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " https://example.org",
+        "https://a\nb",
+        "data:text/html,x",
+        "//x.org",
+        "file:///etc/passwd",
+        "https://",
+        "https://user@example.org",
+        "http://[",
+        "",
+        None,
+        7,
+        ["https://example.org"],
     ],
-)  # fmt: skip
+)
 def test_nothing_else_becomes_a_link(strange: object) -> None:
     assert address(strange) is None  # type: ignore[arg-type]
 
@@ -44,13 +56,18 @@ def test_a_task_card_reads_as_a_reader_asks() -> None:
         fact.name: fact
         for fact in task_facts(
             {
-                "paper": "Them: It", "year": 2019, "url": "https://example.org/p", "labels": [str(n) for n in range(10)],
+                "paper": "Them: It",
+                "year": 2019,
+                "url": "https://example.org/p",
+                "labels": [str(n) for n in range(10)],
                 "source": {"hub": "a/b", "config": "c", "revision": None, "splits": {"train": "tr"}},
-                "sizes": {"train": 1234}, "odd_fact": [1, {"a": 2}], "version": 3,
+                "sizes": {"train": 1234},
+                "odd_fact": [1, {"a": 2}],
+                "version": 3,
                 "odder": {"c": None, "a": {"b": 3}},
             }
         )
-    }  # fmt: skip
+    }
     assert facts["Paper"].values == ("Them: It, 2019",)
     assert facts["Paper"].link == "https://example.org/p"
     assert facts["Source"].values == ("config c", "hub a/b")

@@ -22,10 +22,24 @@ def bill(**facts: Any) -> dict[str, Any]:
         for rate, metric in ((1e-3, 0.7), (1e-2, 0.9))
     ]
     made = {
-        "search": "s1", "over": ["lr"], "sampler": "halton", "seed": 0, "select": "validation", "selected_on": "validation",
-        "share": "task", "budget": "1 %", "halving": False, "num_trials": 2, "num_epochs": 6, "statuses": {"ok": 2},
-        "seconds": 12.5, "trials": trials, "chosen": {"lr": 1e-2}, "edges": ["lr 0.01 is the largest tried"], "unequal": None,
-    }  # fmt: skip
+        "search": "s1",
+        "over": ["lr"],
+        "sampler": "halton",
+        "seed": 0,
+        "select": "validation",
+        "selected_on": "validation",
+        "share": "task",
+        "budget": "1 %",
+        "halving": False,
+        "num_trials": 2,
+        "num_epochs": 6,
+        "statuses": {"ok": 2},
+        "seconds": 12.5,
+        "trials": trials,
+        "chosen": {"lr": 1e-2},
+        "edges": ["lr 0.01 is the largest tried"],
+        "unequal": None,
+    }
     return made | facts
 
 
