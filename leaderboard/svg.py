@@ -87,7 +87,9 @@ def drawn(specification: Specification) -> str:
 
 
 def _draw(specification: Specification) -> str:
-    return _small(vl_convert.vegalite_to_svg(specification))
+    # A NUL in a name makes the library end the whole process; JSON never holds one otherwise.
+    text = json.dumps(specification).replace("\\u0000", "\\ufffd")
+    return _small(vl_convert.vegalite_to_svg(text))
 
 
 def _small(svg: str) -> str:

@@ -53,6 +53,13 @@ def test_names_and_titles_are_escaped() -> None:
     assert not re.search("<b|<i>|<script>", text)
 
 
+def test_a_name_with_a_nul_does_not_end_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    text = svg.drawn(specification(EVERYTHING._replace(up="a\x00b")))
+    assert text.startswith("<svg")
+    assert "\x00" not in text
+
+
 def test_a_file_is_complete_and_has_the_colours_of_the_light_page() -> None:
     text = svg.standalone(svg.drawn(specification(EVERYTHING)), "a <title>")
     root = ElementTree.fromstring(text)
