@@ -26,6 +26,8 @@ def pages(site: Site) -> Iterator[Page]:
     for sheet in site.sheets:
         section, path = sheet.section, places[sheet.section]
         key = site.gallery.key(section)
+        table = grid(sheet, key, paths.root(path))
+        figures = site.gallery.fitting(section)
         text = render(
             "index.html",
             path,
@@ -34,9 +36,9 @@ def pages(site: Site) -> Iterator[Page]:
             totals=totals(site),
             facets=picker(section, places, num_results),
             listed=listed(places),
-            grid=grid(sheet, key, paths.root(path)),
+            grid=table,
             name=name_of(section),
-            figures=site.gallery.fitting(section),
+            figures=figures[:FIRST_FIGURES] if table.crowded else figures,
             num_open=FIRST_FIGURES,
             key=key,
             state_marks=state_marks,

@@ -15,6 +15,7 @@ from tests.leaderboard.hostile import FRAGMENTS, TEXTS, faults, write
 @given(TEXTS)
 @example("".join(FRAGMENTS))
 @example("../../../etc/passwd")
+@example("a\x00b")
 @example("</script><script>alert(1)</script>")
 def test_whatever_a_record_says_is_text(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -266,7 +266,7 @@ def test_stale_unreadable_and_selected_on_the_reported_split_are_said(tmp_path: 
     text = words(tmp_path / "site" / "failures.html")
     assert "measured with code or card versions that are not today’s" in text
     assert "remove its attempt folder, or restore the file" in text
-    assert "tasks/glue.py has changed" in text
+    assert "tasks/glue.py has changed 1 run" in text
     assert "JSONDecodeError" in text
     run_page = words(tmp_path / "site" / "runs" / f"{made.run_id}.html")
     assert "Stale: tasks/glue.py has changed" in run_page
