@@ -26,9 +26,17 @@ class Freshness:
         """Return run id to reason for what is not today's result."""
         records = list(records)
         reasons, codes = _superseded(records), provenance.Codes()
+        gone: dict[tuple[str, ...], str] = {}  # thousands of runs of a plugin that is not here are one question
         for record in records:
-            if record.status == "ok" and (reason := _reason(record, codes)):
-                reasons[record.run_id] = reason
+            if record.status != "ok":
+                continue
+            names = (record.spec.method, record.spec.train, *record.spec.score)
+            try:
+                same = names not in gone and record.digests.code == codes.digest(record.spec)
+            except (UnknownName, MissingPrerequisite):
+                same, gone[names] = False, _unregistered(names)
+            if not same:
+                reasons[record.run_id] = gone.get(names, "the code or a card version changed since")
         return reasons
 
     def key(self) -> str:
@@ -39,14 +47,11 @@ class Freshness:
         return digest.hexdigest()
 
 
-def _reason(record: Record, codes: provenance.Codes) -> str | None:
-    try:
-        same = record.digests.code == codes.digest(record.spec)
-        return None if same else "the code or a card version changed since"
-    except (UnknownName, MissingPrerequisite):
-        missing = [record.spec.method] if record.spec.method not in registry.methods() else []
-        missing += [name for name in (record.spec.train, *record.spec.score) if name not in registry.tasks()]
-        return f"{', '.join(missing) or 'a part of it'} is not registered here"
+def _unregistered(names: tuple[str, ...]) -> str:
+    method, *tasks = names
+    missing = [method] if method not in registry.methods() else []
+    missing += [name for name in dict.fromkeys(tasks) if name not in registry.tasks()]
+    return f"{', '.join(missing) or 'a part of it'} is not registered here"
 
 
 def _superseded(records: Iterable[Record]) -> dict[str, str]:
