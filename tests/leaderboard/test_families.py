@@ -33,7 +33,7 @@ def methods(family: Family) -> list[str]:
 
 def test_entries_compete_at_their_budget_and_the_best_stands_first(tmp_path: Path) -> None:
     write(tmp_path, "head_only", None, 0, 90)
-    write(tmp_path, "fish", 1000, 1000, 60)
+    write(tmp_path, "fish", 1000, 1000, 90)
     write(tmp_path, "random_mask", 1000, 990, 10)
     write(tmp_path, "lora", 10_000, 9000, 5)
     write(tmp_path, "pst", 10_000, 9999, 5)
@@ -56,7 +56,7 @@ def test_entries_alone_at_neighbouring_budgets_share_a_block_and_are_not_ranked(
 
 
 def test_what_cannot_be_ranked_stands_after_what_can(tmp_path: Path) -> None:
-    write(tmp_path, "fish", 1000, 1000, 60)
+    write(tmp_path, "fish", 1000, 1000, 90)
     write(tmp_path, "random_mask", 1000, 990, 10)
     write(tmp_path, "pst", 1000, 900, 0, seeds=1)
     failed = Failure(kind="E", message="m")
