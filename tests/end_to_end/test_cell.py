@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 import re
 import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from harness.api import build_board, load_records, load_suite, run_spec
 from harness.metric import METRICS
@@ -38,9 +40,12 @@ def test_a_suite_becomes_records_and_a_page(tmp_path: Path) -> None:
     page = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", built.page.read_text(encoding="utf-8")))
     assert "4 final runs" in page
     assert "stale" not in page
-    for method, shown in (("head_only", "head_only 0"), ("random_mask", "random_mask asked 1 % on linear 317")):
+    lines = (tmp_path / "site" / "cells.csv").read_text(encoding="utf-8").splitlines()
+    cells = {line["method"]: line for line in csv.DictReader(lines)}
+    for method, trained in (("head_only", "0"), ("random_mask", r"317 [\d.]+ %")):
         numbers = [run.record.scores[0].metrics["accuracy"] for run in loaded.runs if run.record.spec.method == method]
         mean = sum(number or 0 for number in numbers) / 2
-        assert re.search(rf"{shown} {100 * mean:.1f} \[.*?\] 2 seeds: 0 1", page), method
+        assert re.search(rf"{method} {trained} {100 * mean:.1f} ", page), method
+        assert (float(cells[method]["mean"]), cells[method]["seeds"]) == (pytest.approx(mean), "0 1")
     for run in loaded.runs:
         assert any(run.run_id in path.name for path in built.page.parent.rglob("*.html"))
