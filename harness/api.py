@@ -66,6 +66,9 @@ def plan_suite(
 ) -> Plan:
     """Return what a suite still needs, without doing any of it.
 
+    Weights and data that are not here are named in its ``missing``; the shapes of a backbone that a shipped suite
+    names are enough to plan it.
+
     Args:
         suite: a shipped name, a path, or a suite.
         out: the folder of runs; ``out/<suite>`` by default.
@@ -80,11 +83,13 @@ def plan_suite(
     from runners.sweep import output_folder
 
     expansion = load_suite(suite, only, settings)
-    return _plan(expansion, output_folder(expansion.suite.name, out), DataSource.of(mirror), retry)
+    return _plan(expansion, output_folder(expansion.suite.name, out), DataSource.of(mirror), retry, look=True)
 
 
 @uncollected()
-def _plan(expansion: Expansion, folder: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
+def _plan(
+    expansion: Expansion, folder: Path, source: DataSource, retry: Collection[str] = (), look: bool = False
+) -> Plan:
     from runners.agenda import plan
     from runners.plan import ON_REQUEST
 
@@ -97,7 +102,7 @@ def _plan(expansion: Expansion, folder: Path, source: DataSource, retry: Collect
     if new:
         check_grids(expansion.searches)
     check_values(new)
-    return plan(expansion, folder, source, retry)
+    return plan(expansion, folder, source, retry, look=look)
 
 
 def run_suite(
@@ -259,6 +264,7 @@ def run_spec(
 
 def _watch_one(spec: Spec, out: Path, warm: Warm, observe: Callable[[Watched], Observer]) -> Watched:
     """Return what watches a single run as if it were a matrix."""
+    from runners.absent import Absent
     from runners.agenda import Agenda
     from runners.forecast import past
     from runners.watched import Watched
@@ -267,7 +273,7 @@ def _watch_one(spec: Spec, out: Path, warm: Warm, observe: Callable[[Watched], O
     suite = Suite.model_validate(
         {"name": "one", "backbones": [spec.backbone], "methods": [spec.method], "tasks": [entry]}
     )
-    agenda = Agenda(Expansion(suite, (spec,)), out, warm.source, {spec.backbone: warm.locate(spec.backbone)})
+    agenda = Agenda(Expansion(suite, (spec,)), out, warm.source, Absent({spec.backbone: warm.locate(spec.backbone)}))
     watched = Watched(agenda.plan(), out, 1, *past(out, warm.device, spec.threads))
     watched.audience.append(observe(watched))
     return watched

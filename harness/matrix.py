@@ -151,26 +151,31 @@ def _spec(
     """Return a final with the suite's values, and the search that will replace some of them."""
     search, training, sizes = suite.search, suite.training.model_dump(), suite.sizes.model_dump()
     protocol = task.protocol or suite.protocol or registry.load_task(task.train).card.protocols[0]
-    options = dict(suite.options.get(protocol, {}))
+    options, values = dict(suite.options.get(protocol, {})), dict(method.values)
+    targets, policy = suite.targets, suite.policy
     for override in suite.overrides:
         if override.when.matches(backbone, method, task, budget):
             training |= override.training
             sizes |= override.sizes
             options |= override.options
+            values |= override.values
+            targets, policy = override.targets or targets, override.policy or policy
             if override.search:
                 search = (search or SearchSettings()).changed(override.search)
-    pinned = registry.find("method", method.name).card.get("targets")
+    pinned, knob = (registry.find("method", method.name).card.get(key) for key in ("targets", "budget"))
+    if budget and knob in values:
+        raise BadSuite(f"{suite.name}: {method.name!r} has a budget, which sets {knob}; give one of the two")
     spec = Spec(
         backbone=backbone,
         method=method.name,
-        values=method.values,
+        values=values,
         budget=budget,
-        targets=str(pinned) if pinned else suite.targets,
+        targets=str(pinned) if pinned else targets,
         train=task.train,
         score=task.score,
         protocol=protocol,
         options=options,
-        policy=suite.policy,
+        policy=policy,
         sizes=Sizes.model_validate(sizes),
         training=Training.model_validate(training),
         seed=seed,

@@ -72,7 +72,8 @@ def plan(
         return
     for one in (*planned.runs, *planned.waiting):
         reason = f"  ({one.reason})" if one.reason else ""
-        typer.echo(f"{one.run_id or '-':<16}  {one.state:<14}  {describe(one.spec)}{reason}")
+        trained = "" if one.trained is None else f"  trains {one.trained:,}"
+        typer.echo(f"{one.run_id or '-':<16}  {one.state:<14}  {describe(one.spec)}{trained}{reason}")
     typer.echo(f"{planned.suite}: {_counts(planned)}")
     if any(expected.runs.values()):
         typer.echo(str(expected))
@@ -231,6 +232,8 @@ def _refuse_if_empty(planned: Plan) -> None:
     name_unreadable(planned.unreadable)
     if _empty(planned):
         fail(f"nothing in {planned.suite} is applicable: {planned.runs[0].reason}")
+    if planned.missing:  # the plan stands, but a run of it would end here
+        fail("\nerror: ".join(planned.missing))
 
 
 def _empty(planned: Plan) -> bool:

@@ -95,6 +95,11 @@ class Override(Values):
     """Values that differ for some runs; later overrides win."""
 
     when: When
+    values: dict[str, JsonValue] = Field(default_factory=dict)
+    """Of the method, beside those that the suite gives it."""
+    targets: str | tuple[str, ...] | None = None
+    """What the method may touch; a ladder stays that of the suite's own targets."""
+    policy: Policy | None = None
     options: dict[str, JsonValue] = Field(default_factory=dict)
     training: dict[str, JsonValue] = Field(default_factory=dict)
     sizes: dict[str, JsonValue] = Field(default_factory=dict)

@@ -15,7 +15,6 @@ from typing import NamedTuple
 from pydantic import JsonValue
 
 from harness import registry
-from harness.backbone import BackboneFiles
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite
 from harness.matrix import Expansion
@@ -23,8 +22,10 @@ from harness.provenance import Today
 from harness.record import Digests, Record, Status, run_id
 from harness.spec import Spec
 from harness.suite import BadSuite
+from runners import absent as absence
+from runners.absent import Absent
 from runners.attempt import close_without_worker, open_attempt, records
-from runners.plan import Plan, Planned, State, check_data, check_hub, from_records, from_shapes, located
+from runners.plan import Plan, Planned, State, check_hub, from_records, from_shapes
 from runners.search import Searches, bill, describe, doubts, in_words
 from runners.trials import Outcome, Progress, Stage
 
@@ -33,22 +34,32 @@ NO_VALUES = "search"
 """The kind of the error of a final that is not run since no trial gave values to choose."""
 
 
-def plan(expansion: Expansion, out: Path, source: DataSource, retry: Collection[str] = ()) -> Plan:
+def plan(
+    expansion: Expansion, out: Path, source: DataSource, retry: Collection[str] = (), *, look: bool = False
+) -> Plan:
     """Return what a suite still needs, without doing any of it.
+
+    Args:
+        expansion: the suite.
+        out: the folder of its runs.
+        source: where rows come from.
+        retry: statuses whose runs are tried again.
+        look: whether it is only to be looked at: what cannot be had is then said in ``Plan.missing``.
 
     Raises:
         MissingPrerequisite: if weights or data of any run cannot be had.
         ValueError: for values that a method refuses.
     """
-    files = {reference: located(reference) for reference in {spec.backbone for spec in expansion.specs}}
-    check_data(expansion.specs, source)
-    agenda = Agenda(expansion, out, source, files, retry)
+    absent = (absence.look if look else absence.require)(expansion.specs, source)
+    agenda = Agenda(expansion, out, source, absent, retry)
     for one, stage in agenda.searches():
         if stage.missing:
             _check_select(one)
-    check_hub([run.spec for run in agenda.todo()], source)
+    todo = [run.spec for run in agenda.todo()]
+    if not look:
+        check_hub(todo, source)
     agenda.look_at_shapes()
-    return agenda.plan()
+    return replace(agenda.plan(), missing=absent.on_hub(todo, source) if look else ())
 
 
 class Closed(NamedTuple):
@@ -69,13 +80,13 @@ class Agenda:
     expansion: Expansion
     out: Path
     source: DataSource
-    files: dict[str, BackboneFiles]
+    absent: Absent
     retry: Collection[str] = ()
     _runs: dict[str, Planned] = field(default_factory=dict)
     _unreadable: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._today = Today(self.source, self.files)
+        self._today = Today(self.source, self.absent.files)
         self._searches = Searches(self.expansion)
         self._add(self._searches.first())
 
@@ -97,7 +108,9 @@ class Agenda:
         while new := [run for run in self.todo() if run_id(run.spec) not in seen]:
             for run in new:
                 seen.add(run_id(run.spec))
-                found = self._runs[run_id(run.spec)] = from_shapes(run, self.files[run.spec.backbone], self._sharded())
+                found = self._runs[run_id(run.spec)] = from_shapes(
+                    run, self.absent.files[run.spec.backbone], self._sharded()
+                )
                 if found.state == "not_applicable":
                     outcome = Outcome("not_applicable", message=found.reason)
                     self._add(self._searches.ended(run_id(run.spec), outcome))
@@ -154,7 +167,11 @@ class Agenda:
             name = run_id(spec)
             found, problems = records(self.out, name)
             self._unreadable += problems
-            run = self._runs[name] = from_records(spec, found, self._today, self.retry, self._sharded())
+            if lacking := self.absent.of(spec):
+                run = self.absent.planned(spec, found, lacking)
+            else:
+                run = from_records(spec, found, self._today, self.retry, self._sharded())
+            self._runs[name] = run
             new.append(run)
             if run.state in ("done", "not_applicable") and run.record is not None:
                 waiting.extend(self._searches.after(run.record))
@@ -193,7 +210,7 @@ class Agenda:
     def _without_values(self, one: Progress, stage: Stage, asked: Spec) -> Planned:
         """Return a final that is not run, with the record that says so where it was written."""
         found, _ = records(self.out, run_id(asked))
-        expected = self._today.digest(asked)
+        expected = "" if self.absent.of(asked) else self._today.digest(asked)
         # One that an interrupt cancelled has no digests, for it never began.
         told = [last for last in found[-1:] if (last.status, last.digests.provenance) == (stage.problem, expected)]
         state: State = "not_applicable" if stage.problem == "not_applicable" else "done"

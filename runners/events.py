@@ -5,7 +5,8 @@ away; new ones, and new types, may come. Unknown is null.
 
 ``plan``      first, unless nothing is left to do: ``suite``, ``out`` (the folder), ``counts`` (state to number),
               ``runs`` (as ``plan --json`` has them: ``run_id``, null while a search has yet to choose its values,
-              ``state``, ``reason``) and ``forecast`` (as there).
+              ``state``, ``reason``, ``trained`` (scalars outside the head; null where nobody looked), ``backbone``,
+              ``label``), ``forecast`` and ``missing`` (weights and data that cannot be had), as there.
 ``started``   an attempt began: ``run_id``, ``attempt``, ``backbone``, ``method``, ``values``, ``budget`` (text or
               null), ``task``, ``seed``, ``purpose``.
 ``step``      its training went on: ``run_id``, ``step``, ``steps``, ``epoch``, ``loss``.
@@ -33,8 +34,8 @@ from harness.api import SuiteResult, run_statuses
 from harness.spec import Spec
 from runners.attempt import now
 from runners.forecast import Forecast
-from runners.plan import Plan
-from runners.summary import Failure, failures
+from runners.plan import Plan, Planned
+from runners.summary import Failure, describe, failures
 from runners.watched import Watched
 
 STEP_KEYS = ("step", "steps", "epoch", "loss")
@@ -79,8 +80,14 @@ class JsonEvents:
 def planned(plan: Plan, forecast: Forecast) -> dict[str, Any]:
     """Return what ``plan --json`` says of a plan beside its suite."""
     every = (*plan.runs, *plan.waiting)
-    runs = [{"run_id": run.run_id, "state": run.state, "reason": run.reason} for run in every]
-    return {"runs": runs, "counts": plan.counts(), "forecast": forecast.as_json()}
+    runs = [_planned(run) for run in every]
+    missing = list(plan.missing)
+    return {"runs": runs, "counts": plan.counts(), "forecast": forecast.as_json(), "missing": missing}
+
+
+def _planned(run: Planned) -> dict[str, Any]:
+    facts = {"run_id": run.run_id, "state": run.state, "reason": run.reason, "trained": run.trained}
+    return {**facts, "backbone": run.spec.backbone, "label": describe(run.spec)}
 
 
 def summary(result: SuiteResult, exit_code: int, again: Sequence[str] | None) -> dict[str, Any]:

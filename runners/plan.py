@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -40,11 +40,19 @@ class Planned:
     """The kind of the error in the record of a run that makes no sense."""
     waits: bool = False
     """Whether its values are not known yet; the spec then has the suite's, and nobody may run it."""
+    counted: int | None = None
+    """Trained scalars outside the head, where shapes were asked."""
 
     @property
     def run_id(self) -> str | None:
         """The run id; unknown while the values are."""
         return None if self.waits else run_id(self.spec)
+
+    @property
+    def trained(self) -> int | None:
+        """The trained scalars outside the head, by the record or by shapes; unknown where neither was looked at."""
+        counts = self.record.counts if self.record else None
+        return counts.trained if counts else self.counted
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Plan:
     unreadable: tuple[str, ...] = ()
     waiting: tuple[Planned, ...] = ()
     """Those that a search will give values to."""
+    missing: tuple[str, ...] = ()
+    """Weights and data without which nothing can be run here; what came, and what to do, one message each."""
 
     def counts(self) -> dict[str, int]:
         """Return the number of runs per state."""
@@ -133,6 +143,7 @@ def from_shapes(planned: Planned, files: BackboneFiles, sharded: bool = False) -
     Raises:
         BadSuite: for values that its method refuses.
     """
+    from runners.counts import trained
     from runners.prepare import applicable
 
     try:
@@ -141,6 +152,7 @@ def from_shapes(planned: Planned, files: BackboneFiles, sharded: bool = False) -
             from runners.shards import check
 
             check(registry.load_method(planned.spec.method))
+        return replace(planned, counted=trained(planned.spec, files))
     except NotApplicable as reason:
         kind = type(reason).__name__
         return replace(planned, state="not_applicable", reason=str(reason), record=None, kind=kind)
@@ -150,7 +162,6 @@ def from_shapes(planned: Planned, files: BackboneFiles, sharded: bool = False) -
         raise BadSuite(f"method {planned.spec.method!r}: {error}") from error
     except Exception:  # a broken method must not keep the others from running; its own runs find out and record it
         return planned
-    return planned
 
 
 def check_data(specs: Sequence[Spec], source: DataSource) -> None:
@@ -169,6 +180,12 @@ def check_hub(specs: Sequence[Spec], source: DataSource) -> None:
     Raises:
         MissingPrerequisite: naming the dataset, what was tried, and the fix.
     """
+    for message in lacking_on_hub(specs, source):
+        raise MissingPrerequisite(message)
+
+
+def lacking_on_hub(specs: Sequence[Spec], source: DataSource) -> Iterator[str]:
+    """Yield what is wrong with each dataset that neither the hub's local cache nor the hub gives."""
     names = {name for spec in specs for name in (spec.train, *spec.score)}
     hubs = {hub: name for name in sorted(names) if (hub := registry.load_task(name).card.source.hub)}
     if source.mirror or not hubs:
@@ -181,8 +198,8 @@ def check_hub(specs: Sequence[Spec], source: DataSource) -> None:
         try:
             HfApi().dataset_info(hub, timeout=HUB_SECONDS)
         except Exception as error:  # the client raises its own, the network library's, and plain ones
-            raise MissingPrerequisite(
+            yield (
                 f"{name} needs the dataset {hub}: there is no mirror, it is not in the hub's local cache, and "
                 f"the hub gave {type(error).__name__}; give --mirror DIR or PARETUNE_MIRROR=DIR, or run where there is "
                 f"a network"
-            ) from error
+            )

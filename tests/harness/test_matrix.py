@@ -150,3 +150,34 @@ def test_options_that_no_task_is_met_with_are_refused() -> None:
 def test_what_cannot_be_scored_is_refused(task: Any, message: str) -> None:
     with pytest.raises(BadSuite, match=message):
         specs(tasks=[task])
+
+
+def test_an_override_changes_values_targets_and_policy() -> None:
+    found = specs(
+        methods=["full", {"lora": {"rank": 4}}, {"qgoft": {"penalty": 0.01}}],
+        seeds=[0],
+        overrides=[
+            {"when": {"method": "qgoft"}, "values": {"penalty": 0.05}},
+            {"when": {"method": ["lora", "full"]}, "targets": "query_value", "values": {}},
+            {"when": {"method": "lora"}, "values": {"dropout": 0.1}, "policy": "as_published"},
+        ],
+    )
+    assert [(spec.method, spec.values, spec.targets, spec.policy) for spec in found] == [
+        ("full", {}, "all", "held_out"),  # its definition says what it touches
+        ("lora", {"rank": 4, "dropout": 0.1}, "query_value", "as_published"),
+        ("qgoft", {"penalty": 0.05}, "linear", "held_out"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ({"values": {"rank": 4}}, "'lora' has a budget, which sets rank; give one of the two"),
+        ({"targets": "qeury_value"}, "unknown targets 'qeury_value'"),
+        ({"policy": "helf_out"}, "policy"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused(override: dict[str, Any], message: str) -> None:
+    overrides = [{"when": {"method": "lora"}, **override}]
+    with pytest.raises(BadSuite, match=message):
+        specs(methods=[{"lora": {"budget": "5%"}}], overrides=overrides)

@@ -11,6 +11,7 @@ from harness.environment import describe
 from harness.matrix import Expansion, expand
 from harness.record import RECORD_FILE, Cost, Counts, Digests, Failure, Record, Status, TaskScore
 from harness.spec import Spec
+from runners.absent import Absent
 from runners.agenda import Agenda
 from runners.forecast import Speeds
 from runners.plan import Plan, Planned
@@ -74,7 +75,7 @@ def a_plan(waiting: Iterable[Spec], records: Iterable[Record] = (), name: str = 
 
 def plan_of(*runs: Planned, name: str = "faults", unreadable: tuple[str, ...] = ()) -> Plan:
     """Return a plan of runs that no search waits for."""
-    nothing = Agenda(Expansion(suite(["base"]), ()), Path("/nowhere"), DataSource(), {})
+    nothing = Agenda(Expansion(suite(["base"]), ()), Path("/nowhere"), DataSource(), Absent({}))
     return Plan(name, runs, nothing, unreadable)
 
 
