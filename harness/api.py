@@ -24,6 +24,7 @@ from harness.suite import BadSuite, Suite, read
 if TYPE_CHECKING:
     from leaderboard.load import Loaded
     from leaderboard.page import BoardSummary
+    from leaderboard.papers import Report as PaperReport
     from leaderboard.releases import Frozen
     from runners.forecast import Forecast
     from runners.plan import Plan
@@ -364,6 +365,21 @@ def release(folders: Sequence[str | Path], to: str | Path, name: str, day: date 
     from leaderboard.releases import freeze
 
     return freeze([Path(folder) for folder in folders], Path(to), name, day, Freshness())
+
+
+def paper(name: str, folders: Sequence[str | Path]) -> tuple[PaperReport, list[str]]:
+    """Return what a paper reported beside what the records in some folders measured, and which of them are unreadable.
+
+    Raises:
+        UnknownName: for a paper of which nothing is known here.
+        MissingPrerequisite: if a folder is not there.
+    """
+    from leaderboard.load import load_records
+    from leaderboard.papers import report
+
+    loaded = load_records([Path(folder) for folder in folders])
+    stale = Freshness().stale(run.record for run in loaded.runs)
+    return report(name, loaded.runs, stale), loaded.unreadable
 
 
 def stale_runs(records: Iterable[Record]) -> dict[str, str]:

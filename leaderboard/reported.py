@@ -142,10 +142,11 @@ def _splits(runs: Sequence[Run], task: str) -> set[str]:
 def _fits(one: Number, runs: Sequence[Run], column: Column) -> bool:
     """Whether a number is of the metric and the split of ours; ``validation_matched`` is a validation split."""
     splits = _splits(runs, column.task)
-    return one.metric == column.measure.name and bool(splits) and all(_is(split, one.split) for split in splits)
+    return one.metric == column.measure.name and bool(splits) and all(is_split(split, one.split) for split in splits)
 
 
-def _is(split: str, wanted: str) -> bool:
+def is_split(split: str, wanted: str) -> bool:
+    """Whether a source's split is what a paper reports on: ``validation_matched`` is a validation split."""
     return split.partition("_")[0] == wanted or (split, wanted) == ("dev", "validation")
 
 

@@ -71,10 +71,13 @@ def test_a_rerun_of_a_finished_suite_does_nothing_and_says_so(finished: Finished
 
 def test_plan_json_has_the_shape_of_the_design(finished: Finished, tmp_path: Path) -> None:
     planned = json.loads(call("plan", finished.suite, "--out", tmp_path / "new", "--json").out)
-    assert planned.keys() == {"suite", "runs", "counts", "forecast"}
+    assert planned.keys() == {"suite", "runs", "counts", "forecast", "missing"}
     assert planned["suite"] == "small"
     assert planned["counts"] == {"done": 0, "todo": 2, "stale": 0, "not_applicable": 1}
-    assert [run.keys() for run in planned["runs"]] == [{"run_id", "state", "reason"}] * 3
+    assert [run.keys() for run in planned["runs"]] == [
+        {"run_id", "state", "reason", "trained", "backbone", "label"}
+    ] * 3
+    assert [type(run["trained"]) for run in planned["runs"]] == [int, int, type(None)]
     assert [run["state"] for run in planned["runs"]] == ["todo", "todo", "not_applicable"]
     assert planned["runs"][2]["reason"].startswith("largest is ")
     assert not (tmp_path / "new").exists(), "plan does nothing"
@@ -87,7 +90,7 @@ def test_plan_shows_each_run_and_takes_a_filter(finished: Finished, tmp_path: Pa
     assert shown.code == 0
     lines = shown.out.splitlines()
     assert len(lines) == 4
-    assert re.fullmatch(r"[0-9a-f]{16}  todo +base embedded/agreement seed 4  \(never run\)", lines[0])
+    assert re.fullmatch(r"[0-9a-f]{16}  todo +base embedded/agreement seed 4  trains 0  \(never run\)", lines[0])
     assert lines[3].startswith("forecast: none, 2 unknown: no record of their backbone on this device (")
     assert lines[2] == "small: 0 done, 2 todo, 0 stale, 0 not_applicable"
 

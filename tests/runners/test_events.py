@@ -35,7 +35,7 @@ def test_each_event_is_a_line_with_the_keys_that_the_docstring_promises() -> Non
     assert [line["type"] for line in lines(stream)] == types
     assert (warning["message"], added["runs"]) == ("low", 2)
     assert all(datetime.fromisoformat(line["time"]).tzinfo for line in lines(stream))
-    assert plan.keys() == {"type", "time", "suite", "out", "counts", "runs", "forecast"}
+    assert plan.keys() == {"type", "time", "suite", "out", "counts", "runs", "forecast", "missing"}
     assert plan["runs"] == [{"run_id": spec.run_id, "state": "todo", "reason": "never run"}]
     assert plan["forecast"]["seconds"] == 20.0
     assert {key: began[key] for key in began.keys() - {"time"}} == {
