@@ -117,7 +117,7 @@ def difference(section: Section, first: Side, second: Side) -> Interval | str:
     if absent or rows[0] is None or rows[1] is None:
         return f"no row of {' and '.join(absent)}"
     parts = list[Interval]()
-    for task in rows[0].cells.keys() & rows[1].cells.keys():
+    for task in sorted(rows[0].cells.keys() & rows[1].cells.keys()):
         cells = [row.cells[task] for row in rows if row is not None]
         reasons = [reason for cell in cells if (reason := obstacle(cell))]
         entries = [cell.entry for cell in cells]

@@ -36,7 +36,11 @@ def test_each_event_is_a_line_with_the_keys_that_the_docstring_promises() -> Non
     assert (warning["message"], added["runs"]) == ("low", 2)
     assert all(datetime.fromisoformat(line["time"]).tzinfo for line in lines(stream))
     assert plan.keys() == {"type", "time", "suite", "out", "counts", "runs", "forecast", "missing"}
-    assert plan["runs"] == [{"run_id": spec.run_id, "state": "todo", "reason": "never run"}]
+    (run,) = plan["runs"]
+    assert (run["run_id"], run["state"], run["reason"]) == (spec.run_id, "todo", "never run")
+    assert (run["trained"], run["backbone"]) == (None, spec.backbone)
+    assert run["label"] == f"random_mask 1 % {spec.train} seed 0"
+    assert plan["missing"] == []
     assert plan["forecast"]["seconds"] == 20.0
     assert {key: began[key] for key in began.keys() - {"time"}} == {
         "type": "started",
