@@ -1,4 +1,4 @@
-"""Counts: trained scalars of every method on every tiny backbone, by itself and with a budget, and its floor and ceiling.
+"""Counts: the trained scalars of every method on every tiny backbone, and its floor and ceiling.
 
 Nothing is computed: the models lie on the meta device, as planning sees them.
 """
