@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
@@ -59,7 +60,7 @@ def values() -> dict[str, JsonValue]:
     return found
 
 
-def digest(values: np.ndarray) -> str:  # type: ignore[type-arg]  # of whatever numbers
+def digest(values: NDArray[np.int64]) -> str:
     """Return a short digest of an array of numbers."""
     return hashlib.sha256(np.ascontiguousarray(values).tobytes()).hexdigest()[:16]
 

@@ -87,14 +87,16 @@ class _Once(DataSource):
 
 def spec(method: str, protocol: str, **values: object) -> Spec:
     """Return the short run of a method through a protocol; ``values`` win over those of the cell."""
-    cell, card = CELLS[protocol], MethodCard.model_validate(registry.find("method", method).card)
+    cell, entry = CELLS[protocol], registry.find("method", method)
+    card = MethodCard.model_validate(entry.card)
     training = Training(
         epochs=EPOCHS, batch_size=BATCH, max_length=cell.max_length, lr=cell.lr, schedule="linear", warmup=0.25
     )
     usual = {
         "backbone": cell.backbone,
         "method": method,
-        "budget": Budget(fraction=0.1) if card.budget else None,
+        # Members of families have a size; a tenth would be more soft prompts than a tiny backbone has places.
+        "budget": Budget(fraction=0.1) if card.budget and not entry.family else None,
         "targets": card.targets or TARGETS[3],
         "train": cell.task,
         "score": (cell.task,),
