@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from harness import folders, papers, publishing, running, submission, supply, workshop
+from harness import folders, papers, publishing, regression, running, submission, supply, workshop
 from harness.options import INTERRUPTED, NOT_OK, OK, AsJson, Mirror, fail, name_unreadable
 
 app = typer.Typer(
@@ -128,6 +128,7 @@ workshop.mount(app)
 submission.mount(app)
 publishing.mount(app)
 papers.mount(app)
+regression.mount(app)
 
 
 @app.command()

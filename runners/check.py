@@ -131,7 +131,7 @@ def check_method(
     kind = registry.load_method(name)
     kind.Config.model_validate(values or {})
     template = specimen.load(reference, dtype or torch.float32, device)
-    with _conditions(device):
+    with conditions(device):
         return tuple(_findings(_case(name, template, values or {}, budget)))
 
 
@@ -206,7 +206,7 @@ def _meta(template: Backbone) -> tuple[nn.Module, frozenset[str]]:
 
 
 @contextmanager
-def _conditions(device: str) -> Iterator[None]:
+def conditions(device: str) -> Iterator[None]:
     """Compute as real runs do, deterministically on a CPU, and leave this process as it was."""
     memory: Any = torch.utils.deterministic  # Any: an attribute that torch does not type
     before = torch.are_deterministic_algorithms_enabled(), memory.fill_uninitialized_memory

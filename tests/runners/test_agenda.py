@@ -41,7 +41,8 @@ def test_finals_wait_for_their_trials_without_a_run_id(tmp_path: Path) -> None:
     assert content["counts"] == {"done": 0, "todo": 8, "stale": 0, "not_applicable": 0}
     assert [run["run_id"] is None for run in content["runs"]] == [False] * 6 + [True] * 2
     assert all(run.keys() >= {"run_id", "state", "reason", "trained"} for run in content["runs"])
-    assert content["runs"][6:] == [{"run_id": None, "state": "todo", "reason": "after 4 trials"}] * 2
+    waiting = [(run["run_id"], run["state"], run["reason"]) for run in content["runs"][6:]]
+    assert waiting == [(None, "todo", "after 4 trials")] * 2
     assert [run["reason"] for run in content["runs"][2:4]] == [
         "never run; trial 1 of 4: lr 0.1",
         "never run; trial 2 of 4: lr 0.2",

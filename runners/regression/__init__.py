@@ -1,0 +1,1 @@
+"""The regression gate: what must stay equal, and what must still learn; compared with committed values."""
