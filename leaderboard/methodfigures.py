@@ -18,6 +18,8 @@ from leaderboard.marks import Drawing, Point, Series
 from leaderboard.wording import Sentence, axis, count, listing, number, plural
 
 RATE = "learning rate (log scale)"
+FEW = 3
+"""Tasks that the title of a chart names."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +78,18 @@ def _budgets(section: Section, method: str) -> Iterator[Plan]:
         sentences = tuple(_reached(section, column, method) for column in columns)
         yield Plan(
             section,
-            f"{_name(section)}: scores by budget",
+            f"{_name(section)}: {_subject(columns, kind)} by budget",
             shown,
             TRAINED,
             kind,
             top,
             tuple(one for one in sentences if one),
         )
+
+
+def _subject(columns: Sequence[Column], kind: str) -> str:
+    """Return what a chart shows: its tasks where they are few, else what their scores have in common."""
+    return listing([column.task for column in columns]) if len(columns) <= FEW else kind
 
 
 def _name(section: Section) -> str:

@@ -18,6 +18,8 @@ UNLIKELY = 0.05
 """Rows that are on the frontier in fewer joint draws are counted and not named."""
 NAMED = 8
 """Rows that the text names, the surest first."""
+MANY = 100
+"""Up to so many rows all take part in the joint draws of the frontier."""
 
 
 def surroundings(
@@ -43,7 +45,9 @@ def _frontier(section: Section, column: Column) -> tuple[tuple[Reached, ...], Ma
     sign = 1.0 if column.measure.higher_is_better else -1.0
     intervals = {named[row]: interval for row in section.rows if (interval := row.cells[column.task].interval)}
     ends = {name: _ends(intervals[name], sign) for name in entries}
-    kept = in_reach({name: (sizes[name], *ends[name]) for name in entries})
+    kept = list(entries)
+    if len(entries) > MANY:  # else all take part, so that chart and table give the same chances
+        kept = in_reach({name: (sizes[name], *ends[name]) for name in entries})
     panel = panel_of({name: entries[name] for name in kept}, column.measure.higher_is_better)
     if panel is None:
         return (), {}
@@ -85,7 +89,7 @@ def _chance_words(chances: Mapping[str, float]) -> Iterator[Sentence]:
     words = [f"{name} {percent(-chance)}" for chance, name in likely[:NAMED]]
     rest = len(chances) - len(words)
     others = f"; {rest} {'other' if rest == 1 else 'others'} less" if rest else ""
-    text = f"{listing(words)}{others}. In how many draws of other seeds and items nothing as small scores better."
+    text = f"{listing(words)}{others}: the share of draws of other seeds and items in which nothing as small is better."
     yield Sentence("Chance to lie on the frontier", text)
 
 

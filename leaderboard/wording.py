@@ -16,8 +16,14 @@ MOST_NAMED = 24
 """Entries that a sentence names."""
 NO_BREAK, MINUS = "\u00a0", "\u2212"
 DIFFERENCES = (
-    f"paired; an interval is of one pair alone, a verdict is corrected for all pairs here (Holm, 5{NO_BREAK}%)."
+    "paired. A verdict is corrected for every entry here, at whatever budget, and for the choice of the best"
+    f" (5{NO_BREAK}%); an interval is of one pair alone. Letters, ranks and gaps in a table are of one budget only: a"
+    " smaller family, which asks for less and learns from fewer entries how much seeds vary."
 )
+UNCOMPARED = (
+    "fewer than two entries can be: with a result of every seed, of two seeds at least, and no mark that forbids it."
+)
+"""Why nothing is compared, after words that say so."""
 
 
 def number(value: float, measure: Measure) -> str:
@@ -137,7 +143,7 @@ def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentenc
     entries = {name: cell.entry for name, cell in cells.items() if cell.comparable and cell.entry}
     found = standing(entries, measure.higher_is_better)
     if found is None:
-        yield Sentence("Comparison", "none; it needs two rows with every seed, and more than one.")
+        yield Sentence("Comparison", f"none, as {UNCOMPARED}")
         return
     best = cells[found.best].interval
     assert best is not None

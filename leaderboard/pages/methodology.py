@@ -23,13 +23,17 @@ from leaderboard.site import Page, Site
 
 MODULES = (
     "leaderboard.statistics",
+    "leaderboard.spread",
     "leaderboard.panel",
+    "leaderboard.prior",
     "leaderboard.compare",
     "leaderboard.budgets",
     "leaderboard.ranking",
     "leaderboard.pareto",
     "leaderboard.ladder",
     "leaderboard.averages",
+    "leaderboard.duels",
+    "leaderboard.flips",
     "leaderboard.cells",
     "leaderboard.reported",
 )

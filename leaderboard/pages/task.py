@@ -125,7 +125,7 @@ def words_of(group: Group, measure: Measure) -> str:
         return ""
     ranking = group.ranking
     if ranking is None:
-        return "Not compared: that takes two entries with every seed, more than one seed, and readable items."
+        return f"Not compared, as {wording.UNCOMPARED}"
     others = [place for place in ranking.places if place.name != ranking.best]
     below = [place.name for place in others if place.below_best]
     beside = [place.name for place in others if not place.below_best]
@@ -139,7 +139,8 @@ def words_of(group: Group, measure: Measure) -> str:
     if ranking.detectable is not None:
         unit = " points" if measure.unit == "%" else ""
         least = f"{wording.number(ranking.detectable, measure)}{unit}"
-        said.append(f"a true difference of {least} would be found in 80{wording.NO_BREAK}% of repetitions")
+        whose = "" if len(others) == 1 else " for the median entry"
+        said.append(f"a true gap of {least} to the best would be found{whose} in 80{wording.NO_BREAK}% of repetitions")
     return "; ".join(said) + "."
 
 

@@ -77,6 +77,18 @@ def test_sorting_by_button_says_so_and_stays_within_budgets(site: Path, browser:
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("width", [360, 700, 1000, 1440])
+def test_the_menu_of_columns_stays_within_the_page(site: Path, browser: Browser, width: int) -> None:
+    page = Watched(browser).open(site / "index.html")
+    page.set_viewport_size({"width": width, "height": 900})
+    page.locator(".menu summary").click()
+    box = page.locator(".menu > div").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= width
+    assert page.locator('input[data-shows="head"]').is_visible()
+
+
+@pytest.mark.browser
 def test_a_view_comes_back_from_its_address_and_reset_leaves_none(site: Path, browser: Browser) -> None:
     page = Watched(browser).open(site / "index.html")
     page.locator('th[data-key="trained"] button').click()

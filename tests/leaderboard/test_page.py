@@ -89,7 +89,7 @@ def test_each_chart_has_a_drawing_and_a_summary_in_words(site: Path) -> None:
     assert "Highest mean: random_mask 1 %, 89.0 [" in text
     assert "Not compared, one seed: lora rank 8." in text
     assert "Lower beyond chance: random_mask 0.01 % (10.0) and head_only (30.0)." in text
-    verdict = "an interval is of one pair alone, a verdict is corrected for all pairs here (Holm, 5 %)"
+    verdict = "A verdict is corrected for every entry here, at whatever budget, and for the choice of the best (5 %)"
     assert text.count(verdict) == 2
     assert "Frontier of the means: head_only, random_mask 0.01 % and random_mask 1 %" in text
     assert "No number: full and pst 10." in text

@@ -43,6 +43,24 @@ def test_the_band_climbs_with_the_budget_and_holds_the_best_mean(tmp_path: Path)
     assert not drawing.quoted
 
 
+def test_the_words_under_a_chart_give_the_chances_of_the_table(tmp_path: Path) -> None:
+    for number, (method, wrong) in enumerate((("lora", 50), ("pst", 90), ("random_mask", 48), ("full", 46))):
+        for seed in range(3):
+            made = Made(method, seed=seed, trained=1_000 * (number + 1))
+            made.items = {made.task: answers(120, wrong + 2 * number * seed, 7 * number + seed)}
+            made.write(tmp_path)
+    (sheet,) = Site.of(load_records([tmp_path])).sheets
+    _, words = sst2(tmp_path)
+    shown = 0
+    for group in sheet.studies["glue/sst2"].groups:
+        for entry in group.entries:
+            assert entry.frontier_chance is not None
+            if entry.frontier_chance >= 0.05:
+                assert f"{entry.name} {percent(entry.frontier_chance)}" in words["Chance to lie on the frontier"]
+                shown += 1
+    assert shown >= 3
+
+
 def test_one_seed_has_no_band(tmp_path: Path) -> None:
     for method, trained in (("lora", 10_000), ("full", 200_000)):
         made = Made(method, trained=trained)

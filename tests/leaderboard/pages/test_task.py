@@ -47,7 +47,7 @@ def test_ranked_entries_show_letters_ranks_chances_and_what_could_be_seen(tmp_pa
             Made(method, seed=seed, items=items).write(tmp_path)
     text = visible(built(Site.of(load_records([tmp_path])))["tasks/glue--sst2.html"])
     assert "lora has the best mean, and is not told apart from pst; goft is worse than lora beyond chance" in text
-    assert re.search(r"a true difference of \d+\.\d points would be found in 80 % of repetitions", text)
+    assert re.search(r"a true gap of \d+\.\d points to the best would be found for the median entry in 80 % of", text)
     assert re.search(r"lora 22,000 a 94\.5 \[[\d.]+, [\d.]+\] 1–2 \d+ % >?\d+ % best 0 95\.0 1 94\.5 2 94\.0", text)
     assert re.search(r"goft 22,000 [bc] 69\.5 \[[\d.]+, [\d.]+\] 3 <1 % <1 % 25\.0 \[", text)
 
