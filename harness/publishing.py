@@ -19,7 +19,7 @@ KEPT = ("CNAME",)
 NOT_BOARDS = "holds {}, which no board wrote; publish to another place, or move that away"
 
 
-class BadTarget(UserError, ValueError):
+class BadTarget(UserError):
     """A place that a site cannot be published to."""
 
 

@@ -56,15 +56,23 @@ def to_space(files: Files, name: str) -> str:
         old = _check(api, name)
         # A large upload is several commits: if it breaks off, this list still tells whose the files are.
         listed = "".join(f"{one}\n" for one in sorted(old | set(files.paths)))
-        about = {
-            "repo_id": name,
-            "repo_type": "space",
-            "commit_message": f"Publish a board of {len(files.paths)} files",
-        }
-        api.upload_file(path_or_fileobj=listed.encode(), path_in_repo=LISTING, **about)
+        message = f"Publish a board of {len(files.paths)} files"
+        api.upload_file(
+            repo_id=name,
+            repo_type="space",
+            path_or_fileobj=listed.encode(),
+            path_in_repo=LISTING,
+            commit_message=message,
+        )
         with tempfile.TemporaryDirectory(prefix="paretune-space-") as scratch:
             stage(files, Path(scratch))
-            api.upload_folder(folder_path=scratch, delete_patterns=sorted(old - set(files.paths)) or None, **about)
+            api.upload_folder(
+                repo_id=name,
+                repo_type="space",
+                folder_path=scratch,
+                commit_message=message,
+                delete_patterns=sorted(old - set(files.paths)) or None,
+            )
     except errors.OfflineModeIsEnabled as error:
         raise MissingPrerequisite(
             "the hub cannot be reached while HF_HUB_OFFLINE is set; unset it, or publish to a folder"

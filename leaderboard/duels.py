@@ -14,16 +14,8 @@ import numpy as np
 from scipy import special
 
 from leaderboard.flips import ALIKE, paired, worth
-from leaderboard.statistics import (
-    ITEMS_ONLY,
-    LEVEL,
-    SEEDS_AND_ITEMS,
-    Entry,
-    Interval,
-    Matrix,
-    crossed_spread,
-    mean_squares,
-)
+from leaderboard.spread import Matrix, crossed_spread, mean_squares
+from leaderboard.statistics import ITEMS_ONLY, LEVEL, SEEDS_AND_ITEMS, Entry, Interval
 
 AT_ONCE = 128
 """Pairs computed together: some megabytes of items."""

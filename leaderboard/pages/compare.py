@@ -9,7 +9,7 @@ from typing import Any
 from leaderboard import pairs, paths, wording
 from leaderboard.cells import Cell, Section
 from leaderboard.columns import Measure
-from leaderboard.duels import Duel
+from leaderboard.duels import Duel, Pair
 from leaderboard.pages import index
 from leaderboard.pairs import OfSection, OfTask
 from leaderboard.rendering import render
@@ -27,7 +27,7 @@ def pages(site: Site) -> Iterator[Page]:
     shown = index.places_of(site)
     sections = [section for section in site.sections if section.rows]
     listed = [{"id": pairs.section_id(one), "name": title(one), "data": pairs.data_path(one)} for one in sections]
-    values = {"sections": sections, "pairs": pairs, "shown": shown, "listed": script_json(listed)}
+    values = {"sections": sections, "pairs": pairs, "shown": shown, "listed": json.dumps(listed)}
     yield Page(paths.COMPARE, render("compare.html", paths.COMPARE, section=None, **values))
     for section in sections:
         found, path = pairs.pairs_of(section), pairs.plain_path(section)
@@ -43,7 +43,7 @@ def title(section: Section) -> str:
 
 
 def script_json(content: object) -> str:
-    """Return JSON that can stand in a script element or file: nothing in it ends the element."""
+    """Return JSON that can stand in a script, in a file or in a page: nothing in it ends an element."""
     text = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
@@ -112,12 +112,12 @@ def _task(task: OfTask, cells: Sequence[Cell]) -> Json:
     }
 
 
-def _average(name: str, of: str, differences: Mapping[pairs.Pair, Interval]) -> Json:
+def _average(name: str, of: str, differences: Mapping[Pair, Interval]) -> Json:
     lines = {pair: (difference, Duel(difference, None, None)) for pair, difference in differences.items()}
     return {"name": f"{name} average", "title": of, "metric": "x 100", "higher": True, **_lines(lines, AVERAGE)}
 
 
-def _lines(duels: Mapping[pairs.Pair, tuple[Interval, Duel]], measure: Measure) -> Json:
+def _lines(duels: Mapping[Pair, tuple[Interval, Duel]], measure: Measure) -> Json:
     """Return pairs as [first, second, difference, low, high, p, won, lost, number of its ground]."""
     grounds: dict[tuple[int, int, str], int] = {}
     lines = []

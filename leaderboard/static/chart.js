@@ -29,11 +29,15 @@
   }
 
   function coloured(content) {
-    const style = getComputedStyle(document.documentElement)
+    // A variable may hold light-dark(...): only the colour of an element says which of the two it is now.
+    const probe = element("span", { hidden: true })
+    document.body.append(probe)
     let text = JSON.stringify(content.spec)
     for (const [marker, variable] of Object.entries(content.colours)) {
-      text = text.replaceAll(marker, style.getPropertyValue(variable).trim())
+      probe.style.color = `var(${variable})`
+      text = text.replaceAll(marker, getComputedStyle(probe).color)
     }
+    probe.remove()
     return JSON.parse(text)
   }
 

@@ -337,7 +337,7 @@
   function start() {
     const marked = document.querySelectorAll("[data-entry]");
     const home = document.getElementById("basket");
-    if (home) new Comparison(home, JSON.parse(document.getElementById("sections").textContent));
+    if (home) new Comparison(home, JSON.parse(home.dataset.sections));
     else if (marked.length) new Tray(marked);
   }
 

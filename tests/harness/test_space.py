@@ -166,7 +166,7 @@ def test_a_space_of_something_else_is_left_as_it_is(site: Path, hub: Hub, tmp_pa
     hub.files["app.py"] = b"mine"
     done = command(site, hub, tmp_path / "home")
     assert done.returncode == 2
-    assert "the Space me/board holds app.py, which no board wrote" in done.stderr
+    assert done.stderr.startswith("error: the Space me/board holds app.py, which no board wrote")
     assert hub.files == {"app.py": b"mine"}
 
 

@@ -50,7 +50,7 @@ def test_each_kind_of_page_links_to_its_downloads(built: tuple[Path, Site]) -> N
         paths.run(run.run_id): downloads.downloads_of_run(run.run_id),
     }
     for path, links in places.items():
-        page = (folder / path).read_text(encoding="utf-8")
+        page = (folder / path).read_text(encoding="utf-8").replace("\u00a0", " ")
         for label, place in links:
             assert re.search(rf'<a href="{paths.root(path)}{re.escape(place)}"[^>]*>{re.escape(label)}</a>', page), path
     assert {label for label, _ in downloads.downloads_of(section)} >= {"CSV", "JSON", "LaTeX", "BibTeX"}

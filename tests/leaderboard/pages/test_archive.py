@@ -49,7 +49,7 @@ def test_a_release_is_shown_with_its_board_and_what_moved(records: Path, tmp_pat
     text = words(site / "archive.html")
     assert "2025.01 Date 2025-01-01 Attempts 9 Board as it was" in text
     assert "2 cells made of the same results, 1 of others, 1 new, 0 vanished," in text
-    assert "small, package:tiny/model, classify glue/sst2 fish 96.5 59.5 −37.0 [" in text
+    assert "fish glue/sst2 96.5 59.5 −37.0 [" in text
     assert "New cells: 1" in text
     board = site / "releases" / "2025.01"
     frozen = tmp_path / "releases" / "2025.01" / "site"

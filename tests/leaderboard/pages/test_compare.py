@@ -64,7 +64,7 @@ def test_a_board_without_records_still_has_the_page(tmp_path: Path) -> None:
     assert "There is no entry here yet." in visible(found["compare.html"])
 
 
-def test_nothing_a_stranger_wrote_leaves_its_script_element(tmp_path: Path) -> None:
+def test_nothing_a_stranger_wrote_leaves_its_place(tmp_path: Path) -> None:
     evil = "</script><script>alert(1)</script><!--"
     for method in (evil, "lora"):
         Made(method, {evil: evil}, suite=evil, items={"glue/sst2": answers(20, 3)}).write(tmp_path)
