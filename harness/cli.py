@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from harness import folders, publishing, running, submission, supply, workshop
+from harness import comparing, folders, publishing, running, submission, supply, workshop
 from harness.options import INTERRUPTED, NOT_OK, OK, AsJson, Mirror, fail, name_unreadable
 
 app = typer.Typer(
@@ -127,6 +127,7 @@ supply.mount(app)
 workshop.mount(app)
 submission.mount(app)
 publishing.mount(app)
+comparing.mount(app)
 
 
 @app.command()
