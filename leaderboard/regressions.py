@@ -75,6 +75,10 @@ class Numbers(NamedTuple):
     p_value: float
     """Of the drop being at most the margin, before the correction."""
 
+    def shown(self, scale: float) -> Numbers:
+        """Return them as they are shown."""
+        return Numbers._make([*(round(scale * length, 10) for length in self[:-1]), self.p_value])
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -135,18 +139,15 @@ def measured(one: Match, past: Past) -> Drop:
 
 
 def _decide(decided: Sequence[tuple[Match, Drop]], margins: Margins) -> list[Verdict]:
-    scales = [one.either.column.measure.scale for one, _ in decided]
-    allowed = [margins.of(one.either.column.measure) for one, _ in decided]
-    tests = [(drop, shown / scale) for (_, drop), shown, scale in zip(decided, allowed, scales, strict=True)]
-    p_values = [float(p_value(drop, margin)) for drop, margin in tests]
+    allowed = [margins.of(one.either.column.measure) / one.either.column.measure.scale for one, _ in decided]
+    p_values = [float(p_value(drop, margin)) for (_, drop), margin in zip(decided, allowed, strict=True)]
     failed = holm({str(place): p for place, p in enumerate(p_values)})
     found = []
-    for place, ((one, _), (drop, margin)) in enumerate(zip(decided, tests, strict=True)):
-        least = float(need(drop, len(decided)))
+    for place, (one, drop) in enumerate(decided):
+        margin, least = allowed[place], float(need(drop, len(decided)))
         told = least <= margin or bool(at_most(drop, margin))
         outcome = Outcome.FAIL if str(place) in failed else Outcome.PASS if told else Outcome.INCONCLUSIVE
         base, new = (float(np.mean(list(side.scores.values()))) for side in one.sides())
-        lengths = (base, new, float(drop.size), float(half_width(drop)), margin, margin + least)
-        numbers = Numbers(*(scales[place] * length for length in lengths), p_values[place])
-        found.append(Verdict(one, outcome, numbers=numbers._replace(margin=allowed[place])))
+        numbers = Numbers(base, new, float(drop.size), float(half_width(drop)), margin, margin + least, p_values[place])
+        found.append(Verdict(one, outcome, numbers=numbers.shown(one.either.column.measure.scale)))
     return found
