@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn, Optional
 
 import typer
 
-from harness import folders, papers, publishing, regression, running, submission, supply, workshop
+from harness import comparing, folders, papers, publishing, regression, running, submission, supply, workshop
 from harness.options import INTERRUPTED, NOT_OK, OK, AsJson, Mirror, fail, name_unreadable
 
 app = typer.Typer(
@@ -129,6 +129,7 @@ submission.mount(app)
 publishing.mount(app)
 papers.mount(app)
 regression.mount(app)
+comparing.mount(app)
 
 
 @app.command()

@@ -175,21 +175,30 @@ class Report:
         return "\n".join([*lines, "", "</details>\n"])
 
 
-def deliver(report: Report, *, as_json: bool, junit: Path | None = None, markdown: Path | None = None) -> NoReturn:
+def deliver(
+    report: Report, *, as_json: bool, junit: Path | None = None, markdown: Path | None = None, text: str | None = None
+) -> NoReturn:
     """Print a report, write the files that were asked for, and end the command with its exit code.
+
+    Args:
+        report: what was found.
+        as_json: print it for machines.
+        junit: file for it as JUnit XML.
+        markdown: file for it as a comment.
+        text: what people read instead of the report's own text.
 
     Raises:
         UnwritableFolder: if a file cannot be written.
     """
     import typer
 
-    for path, option, text in ((junit, "--junit", report.junit()), (markdown, "--markdown", report.markdown())):
+    for path, option, content in ((junit, "--junit", report.junit()), (markdown, "--markdown", report.markdown())):
         if path is not None:
             try:
-                path.write_text(text, encoding="utf-8")
+                path.write_text(content, encoding="utf-8")
             except OSError as error:
                 raise UnwritableFolder(path, error, option) from error
-    typer.echo(report.json() if as_json else report.text())
+    typer.echo(report.json() if as_json else report.text() if text is None else _clean(text))
     raise typer.Exit(report.outcome.code)
 
 

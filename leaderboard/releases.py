@@ -206,6 +206,33 @@ def read_archive(folder: Path) -> Archive:
     return Archive(tuple(found), tuple(problems))
 
 
+def folder_of_records(folder: Path) -> Path:
+    """Return where the records of a folder lie: its own place, or within it if it is a release.
+
+    Raises:
+        UserError: if it is a release that was altered, or cannot be read.
+    """
+    if not (folder / MANIFEST).is_file():
+        return folder
+    try:
+        release = _read(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / MANIFEST}: not a release ({_reason(error)}); restore its files") from error
+    if release.altered:
+        raise UserError(f"the release {folder} was altered: {', '.join(release.altered[:3])}; restore its files")
+    return folder / RECORDS
+
+
+def sets_of_records(folder: Path) -> list[Path]:
+    """Return where records that were frozen together lie: one place for each release of a folder of releases.
+
+    Raises:
+        UserError: as ``folder_of_records``.
+    """
+    releases = sorted(path.parent for path in folder.glob(f"[!.]*/{MANIFEST}"))
+    return [folder_of_records(place) for place in releases or [folder]]
+
+
 def _read(place: Path) -> Release:
     manifest = Manifest.model_validate_json((place / MANIFEST).read_text(encoding="utf-8"))
     if manifest.name != place.name:

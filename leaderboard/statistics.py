@@ -29,6 +29,7 @@ from leaderboard.spread import Matrix, Spread, crossed_spread, mean_squares
 
 SEEDS_AND_ITEMS = "seeds and items"
 ITEMS_ONLY = "items only"
+ALL_AGREE = "all items agree, so no spread is seen"
 LEVEL = 0.95
 
 
@@ -88,7 +89,7 @@ def mean_interval(matrix: Matrix) -> Interval:
     variance, degrees = map(float, _spread(matrix))
     # Rounding leaves about 1e-32 where all values are equal.
     if variance <= 1e-24 * max(1.0, float(np.abs(matrix).max()) ** 2):
-        return Interval(mean, None, None, num_seeds, num_items, "all items agree, so no spread is seen")
+        return Interval(mean, None, None, num_seeds, num_items, ALL_AGREE)
     error = variance**0.5
     half = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
     basis = ITEMS_ONLY if num_seeds == 1 else SEEDS_AND_ITEMS

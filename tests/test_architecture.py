@@ -31,7 +31,7 @@ ALLOWED = {
 DOORS = {"harness/api.py": {"runners", "leaderboard"}, "harness/running.py": {"runners"}}
 DOORS |= {"harness/folders.py": {"runners"}}
 DOORS |= {"harness/listing.py": {"leaderboard"}, "harness/workshop.py": {"runners"}}
-DOORS |= {"harness/papers.py": {"leaderboard"}}
+DOORS |= {"harness/papers.py": {"leaderboard"}, "harness/comparing.py": {"leaderboard"}}
 DOORS |= {"harness/publishing.py": {"leaderboard"}, "harness/regression.py": {"runners", "leaderboard"}}
 DOORS |= {"harness/submission.py": {"runners"}, "harness/supply.py": {"runners"}}
 """Files of harness that may reach outwards, inside their functions (or for types), and how far."""

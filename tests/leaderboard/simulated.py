@@ -75,3 +75,27 @@ def panels(
     stream = np.random.default_rng(seed)
     for _ in range(num_rounds):
         yield panel(answers(stream, 1, levels, shape, seed_spreads)[0])
+
+
+def level_of(drops: Matrix, seed_spread: float) -> Matrix:
+    """Return the mean on the logit of an entry that is worse than one at 1 by these expected accuracies."""
+    levels = np.linspace(-8.0, 1.0, 361)
+    rises = [truth(level, seed_spread) for level in levels]
+    return np.asarray(np.interp(rises[-1] - drops, rises, levels))
+
+
+def retrained(
+    stream: np.random.Generator, levels: Matrix, shape: tuple[int, int], seed_spread: float
+) -> tuple[Matrix, Matrix]:
+    """Return the [num_rounds, num_seeds, num_items] answers of entries at 1, and of others at a level for each round."""
+    num_seeds, num_items = shape
+
+    def normal(*size: int) -> NDArray[np.float32]:
+        return stream.standard_normal((levels.size, *size), dtype=np.float32)
+
+    shared, both = SHARED * normal(1, num_items), []
+    for level in (np.ones_like(levels), levels):
+        logit = shared + OWN * normal(1, num_items) + seed_spread * normal(num_seeds, 1)
+        chance = stream.random((levels.size, num_seeds, num_items), dtype=np.float32)
+        both.append(chance * (1 + np.exp(-logit - level.astype(np.float32)[:, None, None])) < 1)
+    return both[0].astype(np.float64), both[1].astype(np.float64)
