@@ -87,7 +87,7 @@ def level_of(drops: Matrix, seed_spread: float) -> Matrix:
 def retrained(
     stream: np.random.Generator, levels: Matrix, shape: tuple[int, int], seed_spread: float
 ) -> tuple[Matrix, Matrix]:
-    """Return the [num_rounds, num_seeds, num_items] answers of entries at 1, and of others at a level for each round."""
+    """Return [num_rounds, num_seeds, num_items] answers of entries at 1, and of others at a level for each round."""
     num_seeds, num_items = shape
 
     def normal(*size: int) -> NDArray[np.float32]:
