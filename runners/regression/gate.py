@@ -136,7 +136,7 @@ class Gate:
         elif self.accepting:
             self.notes.append(f"{found.name}: not accepted, since some of its runs failed")
         checks = values.compare(found, self.folder, tolerance)
-        yield from self._of_methods(checks) if self.methods else checks
+        yield from self._of_methods(checks) if self.methods and found.name in MICRO else checks
 
     def _of_methods(self, checks: Iterable[Check]) -> Iterator[Check]:
         """Yield the checks of the chosen methods alone: the others have values that nobody looked for."""

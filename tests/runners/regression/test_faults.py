@@ -80,6 +80,7 @@ def test_without_a_fault_the_same_checks_pass() -> None:
     assert failed(report) == {}
     assert report.outcome is Outcome.PASS
     assert {check.name for check in report.checks if check.group == "micro/losses"} == set(EVERYWHERE)
+    assert sum(check.group == "exact/rows" for check in report.checks) > 200, "a chosen method narrows trainings alone"
 
 
 def test_a_metric_off_by_a_thousandth_fails_the_exact_layer(monkeypatch: pytest.MonkeyPatch) -> None:
