@@ -47,10 +47,13 @@ def pages(site: Site) -> Iterator[Page]:
 
 
 def places_of(site: Site) -> dict[Section, str]:
-    """Return where each section is shown: the one with most runs is the index."""
+    """Return where each section is shown; the index is the one with most numbers that may be ranked, then most runs.
+
+    A large section whose numbers are all out of date would greet a reader with nothing to compare.
+    """
     if not site.sections:
         return {}
-    first = max(site.sections, key=num_results)  # the first of equals
+    first = max(site.sections, key=lambda section: (num_ranked(section), num_results(section)))  # the first of equals
     return {one: paths.INDEX if one is first else paths.board(one.ground) for one in site.sections}
 
 
@@ -62,6 +65,11 @@ def name_of(section: Section) -> str:
 def listed(places: Mapping[Section, str]) -> list[tuple[Section, str, str]]:
     """Return every section with its page and name."""
     return [(section, place, name_of(section)) for section, place in places.items()]
+
+
+def num_ranked(section: Section) -> int:
+    """Return how many numbers of a section may be ranked."""
+    return sum(cell.comparable for row in section.rows for cell in row.cells.values())
 
 
 def num_results(section: Section) -> int:

@@ -28,3 +28,13 @@ def test_a_board_of_nothing_says_so(tmp_path: Path) -> None:
     (index,) = pages(Site.of(load_records([tmp_path])))
     assert index.path == "index.html"
     assert "There is no record here yet" in str(index.content)
+
+
+def test_a_section_that_may_be_ranked_comes_before_a_larger_one_that_is_out_of_date(tmp_path: Path) -> None:
+    old = [Made("fish", suite="old", seed=seed, items={"glue/sst2": answers(20, 3)}) for seed in range(5)]
+    new = [Made("lora", suite="new", seed=seed, items={"glue/sst2": answers(20, 3)}) for seed in range(3)]
+    for one in (*old, *new):
+        one.write(tmp_path)
+    site = Site.of(load_records([tmp_path]), {one.run_id: "moved on" for one in old})
+    places = {section.ground.suite: place for section, place in places_of(site).items()}
+    assert places["new"] == "index.html"
