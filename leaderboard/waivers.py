@@ -39,7 +39,9 @@ class Waiver(BaseModel):
     def covers(self, check: Check) -> bool:
         """Whether this is about a check, and about what was found of it."""
         pattern = ".*".join(map(re.escape, self.cell.split("*")))
-        return check.outcome.value == self.outcome and bool(re.fullmatch(pattern, f"{check.group}; {check.name}"))
+        return check.outcome.value == self.outcome and bool(
+            re.fullmatch(pattern, f"{check.group}; {check.name}", re.DOTALL)
+        )
 
 
 _WAIVERS = TypeAdapter(tuple[Waiver, ...])
