@@ -143,7 +143,8 @@ def _lack(cell: Cell) -> str:
     if why in ("", ALL_AGREE):
         return "" if cell.entry is not None and np.isfinite(cell.entry.units).all() else "no number"
     bad = sorted({run.record.status.replace("_", " ") for run in cell.bad})
-    return f"{why} ({', '.join(bad)})" if bad else why
+    reasons = bad or [mark.partition(": ")[2] for mark in cell.marks if mark.startswith(f"{why}: ")]
+    return f"{why} ({', '.join(reasons)})" if reasons else why
 
 
 def _facts(base: Column, new: Column) -> str:

@@ -63,7 +63,9 @@ def test_one_seed_a_stale_run_and_a_failed_one_are_no_data(tmp_path: Path) -> No
     assert lacks(base, one) == ["one seed in the new records"]
     assert lacks(one, base) == ["one seed in the baseline"]
     new = write(tmp_path / "new", trained=1)
-    assert lacks(base, new, {Made(seed=1).run_id: "its code changed"}) == ["stale in the new records"]
+    assert lacks(base, new, {Made(seed=1).run_id: "its code changed"}) == [
+        "stale (its code changed) in the new records"
+    ]
     bad = write(tmp_path / "bad", trained=1, seeds=[0, 1])
     Made(seed=2, status="diverged", error=Failure(kind="Diverged", message="loss is NaN")).write(bad)
     assert lacks(base, bad) == ["2 of 3 seeds (diverged) in the new records"]

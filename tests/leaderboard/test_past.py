@@ -31,9 +31,10 @@ def test_sets_are_pooled_and_copies_tell_nothing(tmp_path: Path) -> None:
     found = told(base, base, first, tmp_path / "copy", second)
     assert found.degrees == 3
     means = [
-        [run.record.scores[0].metrics["accuracy"] for run in load_records([folder]).runs] for folder in (first, second)
+        np.array([run.record.scores[0].metrics["accuracy"] for run in load_records([folder]).runs], dtype=np.float64)
+        for folder in (first, second)
     ]
-    expected = sum(((np.array(one) - np.mean(one)) ** 2).sum() for one in means) / 3
+    expected = sum(float(((one - one.mean()) ** 2).sum()) for one in means) / 3
     assert found.variance == pytest.approx(expected)
 
 
