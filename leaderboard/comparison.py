@@ -106,9 +106,10 @@ def _notes(found: Sequence[Verdict], loaded: Mapping[str, Loaded]) -> Iterator[s
     decided = [one.numbers for one in found if one.numbers is not None]
     if decided:
         sizes = sorted(one.seen_from / one.margin for one in decided)
+        ends = dict.fromkeys(f"{size:.1f}" for size in (sizes[0], sizes[-1]))
         yield (
-            f"{len(decided)} cells decided, 5 % for all of them together; the smallest drop seen in 80 % of cases is "
-            f"{sizes[0]:.1f} to {sizes[-1]:.1f} times the margin"
+            f"cells decided, 5 % for all of them together: {len(decided)}; the smallest drop seen in 80 % of cases is "
+            f"{' to '.join(ends)} times the margin"
         )
         if any(one.outcome is Outcome.INCONCLUSIVE for one in found):
             yield "inconclusive: a drop of twice the margin could be missed; more seeds, items or --history would tell"
@@ -117,4 +118,4 @@ def _notes(found: Sequence[Verdict], loaded: Mapping[str, Loaded]) -> Iterator[s
         yield f"mixed environment, baseline and new records differ in: {', '.join(mixed)}"
     for which, side in loaded.items():
         if side.num_unfinished:
-            yield f"{side.num_unfinished} attempts of {which} have no record yet"
+            yield f"attempts of {which} without a record yet: {side.num_unfinished}"

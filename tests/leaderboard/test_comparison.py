@@ -103,7 +103,7 @@ def test_people_read_every_cell_with_what_it_would_see_worst_first(tmp_path: Pat
     for line, verdict in zip(lines[1:4], found.verdicts, strict=True):
         assert line.endswith(f"{verdict.match.either.group}; {verdict.match.either.name}")
         assert verdict.numbers is None or f"{verdict.numbers.seen_from:8.2f}" in line
-    assert lines[4].startswith("2 cells decided, 5 % for all of them together")
+    assert lines[4].startswith("cells decided, 5 % for all of them together: 2; ")
     assert lines[5] == "mixed environment, baseline and new records differ in: torch"
     assert lines[-1] == "compare: FAIL (1 fail, 1 no data, 1 pass)"
 
@@ -112,4 +112,4 @@ def test_attempts_without_a_record_are_counted(tmp_path: Path) -> None:
     base, new = write(tmp_path / "base"), write(tmp_path / "new")
     (new / "abc" / "001").mkdir(parents=True)
     (new / "abc" / "001" / "started.json").write_text("{}")
-    assert compared(base, new).report.notes == ("1 attempts of the new records have no record yet",)
+    assert compared(base, new).report.notes == ("attempts of the new records without a record yet: 1",)
