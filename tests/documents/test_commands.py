@@ -61,7 +61,8 @@ def test_every_command_of_the_readme_is_executed_or_has_a_reason() -> None:
         ("python -m pip install tox && tox", None, "", "changes the environment"),
         ("tox -e quick", None, "", "these checks"),
         ("paretune mirror glue_minilm DIR", "/m", "", "a network"),
-        ("paretune compare BASE NEW", None, "", "BASE stands for something"),
+        ("paretune board RECORDS", None, "", "RECORDS stands for something"),
+        ("paretune compare BASE NEW", None, "", "needs two folders"),
     ],
 )
 def test_placeholders_are_filled_and_what_cannot_run_is_named(

@@ -116,6 +116,7 @@ def test_the_suite_has_the_paper_s_values() -> None:
     assert {spec.policy for spec in specs} == {"final_on_all"}
     assert {spec.backbone for spec in specs} == {"google/vit-base-patch16-224-in21k"}
     values = {(s.training.epochs, s.training.batch_size, s.training.weight_decay, s.targets) for s in specs}
-    assert values == {(100, 64, 1e-4, targets) for targets in ("query_value", "all", "none")}
+    assert values == {(100, 64, 1e-4, targets) for targets in ("query_value", "all", "none", "linear")}
+    assert {spec.method for spec in specs if spec.targets == "linear"} == {"adapter"}
     rates = {spec.method: spec.training.lr for spec in specs}
     assert rates["lora"] == rates["goft"] == rates["qgoft"] == rates["head_only"] == 1e-3
