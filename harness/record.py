@@ -101,6 +101,10 @@ class Cost(_Block):
     """Highest memory of the process (CPU: resident set) or of the device's allocator (GPU) in this attempt."""
     trained_part_bytes: int | None = None
     steps: int | None = None
+    sent_bytes: int | None = None
+    """What one of several workers that train apart gave to the others; null where there are none."""
+    checkpoint_bytes: int | None = None
+    """What changed in an epoch after the first, for methods that know; see ``harness.updates``."""
 
 
 class Digests(_Block):

@@ -22,6 +22,8 @@ from harness.random import Streams
 from harness.record import Cost, Counts, Digests, EpochMetrics, TaskScore
 from harness.spec import Spec
 from harness.splits import Part, Splits, num_shared
+from harness.updates import SparseUpdates
+from runners.apart import Apart, ranks_for
 from runners.checkpoint import Facts, describe
 from runners.course import Fitted
 from runners.fit import Report, Trainer
@@ -63,6 +65,8 @@ class Outcome:
     seconds: dict[str, float] = field(default_factory=dict)
     fitted: Fitted | None = None
     peak_bytes: int | None = None
+    sent_bytes: int | None = None
+    checkpoint_bytes: int | None = None
     digests: Digests = field(default_factory=Digests)
     notes: tuple[str, ...] = ()
     reusable: bool = False
@@ -113,6 +117,8 @@ class Outcome:
             peak_bytes=self.peak_bytes,
             trained_part_bytes=sum(t.numel() * t.element_size() for t in fitted.state.values()) if fitted else None,
             steps=fitted.steps if fitted else None,
+            sent_bytes=self.sent_bytes,
+            checkpoint_bytes=self.checkpoint_bytes,
         )
 
 
@@ -161,8 +167,8 @@ def execute(
             backbone.model.activation_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
         if savepoints:
             savepoints.provenance = outcome.digests.provenance
-        memory, streams, ranks = warm.memory(spec), Streams(spec.seed), ranks or Ranks()
-        if ranks.count > 1 and method.statistics_bits():
+        memory, streams, ranks = warm.memory(spec), Streams(spec.seed), ranks_for(method, ranks or Ranks())
+        if ranks.count > 1 and method.statistics_bits() and not isinstance(ranks, Apart):
             raise NotApplicable("its batch norms take statistics of each rank's own rows; train it on one device")
         sharded = ranks if isinstance(ranks, Shards) else None
         if sharded:
@@ -181,6 +187,8 @@ def execute(
         if sharded:
             fitted.state = sharded.whole(fitted.state)
         outcome.take(fitted, spec.training.batch_size, spec.training.accumulation)
+        if isinstance(method, SparseUpdates):
+            outcome.sent_bytes, outcome.checkpoint_bytes = method.sent_bytes(), method.checkpoint_bytes()
         if savepoints and savepoints.continued_from:
             outcome.notes += (f"continued from the savepoint of attempt {savepoints.continued_from}",)
         method.finalize(backbone.model)

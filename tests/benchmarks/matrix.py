@@ -2,7 +2,8 @@
 
 Usage: python -m tests.benchmarks.matrix MIRROR [--plain]
 Prints what architecture and issues promise: seconds of a warm run beside fit and score, the whole against the sum of
-fit and score, two workers against one, and plain cells, one process each, against one worker. On an idle machine only.
+fit and score, two workers against one, and plain cells, one process each and one after the other: on one thread against
+one worker, and on two against two, which is the whole of a machine of two cores for each. On an idle machine only.
 """
 
 from __future__ import annotations
@@ -51,14 +52,14 @@ def work(record: Record) -> float:
     return sum(record.cost.seconds.get(phase, 0.0) for phase in WORK)
 
 
-def plain(mirror: str) -> float:
-    """Return the seconds of all cells written plainly, one process after the other."""
+def plain(mirror: str, threads: int) -> float:
+    """Return the seconds of all cells written plainly, one process after the other, each on so many threads."""
     suite = read(str(SUITE))
     cells = [
         (task.train, method.name, seed) for task in suite.tasks for method in suite.methods for seed in suite.seeds
     ]
     here = (sys.executable, "-m", "tests.benchmarks.plain", mirror)
-    return sum(timed(*here, task, method, str(seed)) for task, method, seed in cells)
+    return sum(timed(*here, task, method, str(seed), str(threads)) for task, method, seed in cells)
 
 
 def main(mirror: str, with_plain: bool) -> None:
@@ -74,8 +75,9 @@ def main(mirror: str, with_plain: bool) -> None:
     say(f"(a) a warm run beside them: median {warm[len(warm) // 2]:.2f} s, largest {warm[-1]:.2f} s")
     say(f"(b) one worker {one:.1f} s, {one / spent:.2f} of that; two workers {two:.1f} s, {two / one:.2f} of one")
     if with_plain:
-        plainly = plain(mirror)
-        say(f"(c) plainly, one process each {plainly:.1f} s, {plainly / one:.2f} of one worker")
+        for threads, ours, called in ((1, one, "one worker"), (2, two, "two workers")):
+            plainly = plain(mirror, threads)
+            say(f"(c) plainly, one process each, threads {threads}: {plainly:.1f} s, {plainly / ours:.2f} of {called}")
 
 
 def say(line: str) -> None:

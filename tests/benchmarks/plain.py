@@ -1,7 +1,8 @@
 """One cell as it is plainly written with transformers.Trainer and peft: what the harness is compared with.
 
-Usage: python -m tests.benchmarks.plain MIRROR TASK METHOD SEED
-Training values, rows and threads are those of ``matrix.yaml``; it trains, validates, scores and prints the accuracy.
+Usage: python -m tests.benchmarks.plain MIRROR TASK METHOD SEED [THREADS]
+Training values and rows are those of ``matrix.yaml``, with one thread if none are given; it trains, validates,
+scores and prints the accuracy.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from harness.suite import read
 SUITE = read(str(Path(__file__).parent / "matrix.yaml"))
 
 
-def main(mirror: str, task: str, method: str, seed: int) -> None:
+def main(mirror: str, task: str, method: str, seed: int, threads: int = 1) -> None:
     """Train and score one cell."""
     from datasets import load_dataset
     from peft import LoraConfig, get_peft_model
@@ -33,7 +34,7 @@ def main(mirror: str, task: str, method: str, seed: int) -> None:
         TrainingArguments,
     )
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     values, sizes, card = SUITE.training, SUITE.sizes, registry.load_task(task).card
     source = Path(mirror, str(card.source.hub), str(card.source.config))
     files = {"train": str(source / "train.parquet"), "validation": str(source / "validation.parquet")}
@@ -87,4 +88,4 @@ def main(mirror: str, task: str, method: str, seed: int) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], int(sys.argv[4]))  # type: ignore[misc]  # four texts
+    main(*sys.argv[1:4], *map(int, sys.argv[4:]))  # type: ignore[misc]  # three texts, one or two numbers
