@@ -110,6 +110,13 @@ class Trend(NamedTuple):
         return found
 
 
+class Question(NamedTuple):
+    """A claim, and the suites of which it is asked: the paper's own and its twin."""
+
+    suites: tuple[str, ...]
+    claim: Contest | Trend
+
+
 def difference(section: Section, first: Side, second: Side) -> Interval | str:
     """Return the mean over tasks of first minus second, or why there is none."""
     rows = first.of(section), second.of(section)
@@ -127,11 +134,12 @@ def difference(section: Section, first: Side, second: Side) -> Interval | str:
     return weighted([(1 / len(parts), part) for part in parts]) if parts else "no task in common"
 
 
-def judged(claim: Contest | Trend, suites: Sequence[str], sections: Sequence[Section]) -> Iterator[Verdict]:
-    """Yield what each section of some suites says of a claim."""
-    for section in sections:
-        if section.ground.suite in suites:
-            yield claim.judge(section)
+def judged(questions: Sequence[Question], sections: Sequence[Section]) -> Iterator[Verdict]:
+    """Yield what each section of a question's suites says of its claim."""
+    for question in questions:
+        for section in sections:
+            if section.ground.suite in question.suites:
+                yield question.claim.judge(section)
 
 
 def _fails(one: Interval, margin: float, num_pairs: int) -> bool:
@@ -165,31 +173,68 @@ def _rates(rates: Sequence[float]) -> str:
 
 
 _HALF, _MOST = (("sparsity", "0.5"),), (("sparsity", "0.9"),)
-CLAIMS: dict[str, Contest | Trend] = {
-    "random_masking": Trend("the sparser the mask, the larger the best learning rate", "random_mask"),
-    "fish": Contest(
-        "a FISH mask is better than a random one of the same budget",
-        (
-            (Side("fish", "0.05 %"), Side("random_mask", "0.05 %")),
-            (Side("fish", "0.5 %"), Side("random_mask", "0.5 %")),
+_FIXED, _ANEW = (("choose", "fish"), ("reselect", "false")), (("choose", "fish"), ("reselect", "true"))
+_OFTEN, _SELDOM = ((("choose", "fish"), ("masks", "disjoint"), ("merge_every", every)) for every in ("4", "30"))
+QUESTIONS: dict[str, tuple[Question, ...]] = {
+    "random_masking": (
+        Question(
+            ("random_masking", "random_masking_small"),
+            Trend("the sparser the mask, the larger the best learning rate", "random_mask"),
         ),
     ),
-    "pst": Contest(
-        "PST is as good as magnitude and movement pruning at 50 and 90 % of zeros, by two points",
-        tuple(
-            (Side("pst", values=zeros), Side(rival, values=zeros))
-            for zeros in (_HALF, _MOST)
-            for rival in ("magnitude_prune", "movement_prune")
+    "fish": (
+        Question(
+            ("fish", "fish_small"),
+            Contest(
+                "a FISH mask is better than a random one of the same budget",
+                tuple((Side("fish", size), Side("random_mask", size)) for size in ("0.05 %", "0.5 %")),
+            ),
         ),
-        margin=0.02,
+        Question(
+            ("fish_updates_small",),
+            Contest(
+                "from scratch, a mask chosen anew every epoch is better than a fixed one",
+                tuple(
+                    (Side("sparse_update", size, _ANEW), Side("sparse_update", size, _FIXED))
+                    for size in ("1 %", "10 %")
+                ),
+            ),
+        ),
+        Question(
+            ("fish_distributed_small",),
+            Contest(
+                "two workers that send sparse updates, often or seldom, are as good as dense training, by two points",
+                tuple((Side("sparse_update", "0.5 %", values), Side("full")) for values in (_OFTEN, _SELDOM)),
+                margin=0.02,
+            ),
+        ),
     ),
-    "goft": Contest(
-        "GOFT, and qGOFT at its parameter count, are as good as LoRA, by one point",
-        (
-            (Side("goft"), Side("lora", values=(("rank", "1"),))),
-            (Side("qgoft"), Side("lora", values=(("rank", "2"),))),
+    "pst": (
+        Question(
+            ("pst", "pst_small"),
+            Contest(
+                "PST is as good as magnitude and movement pruning at 50 and 90 % of zeros, by two points",
+                tuple(
+                    (Side("pst", values=zeros), Side(rival, values=zeros))
+                    for zeros in (_HALF, _MOST)
+                    for rival in ("magnitude_prune", "movement_prune")
+                ),
+                margin=0.02,
+            ),
         ),
-        margin=0.01,
+    ),
+    "goft": (
+        Question(
+            ("goft", "goft_small"),
+            Contest(
+                "GOFT, and qGOFT at its parameter count, are as good as LoRA, by one point",
+                (
+                    (Side("goft"), Side("lora", values=(("rank", "1"),))),
+                    (Side("qgoft"), Side("lora", values=(("rank", "2"),))),
+                ),
+                margin=0.01,
+            ),
+        ),
     ),
 }
-"""By paper; each is asked of the suite of that name, and of its twin."""
+"""By paper."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from harness.errors import UnknownName
 from leaderboard.cells import tabulate
-from leaderboard.claims import CLAIMS, Verdict, judged
+from leaderboard.claims import QUESTIONS, Verdict, judged
 from leaderboard.cleaning import DATA, read
 from leaderboard.load import Run
 from leaderboard.reported import Number, hub_name, is_split, reported
@@ -29,17 +29,14 @@ class Paper(NamedTuple):
     word: str
     """What the collection of reported numbers calls it."""
     title: str
-    suites: tuple[str, ...]
 
 
 PAPERS = {
-    "random_masking": Paper(
-        "Random Masking", "Xu and Zhang, Random Masking, ICML 2024", ("random_masking", "random_masking_small")
-    ),
-    "fish": Paper("FISH Mask", "Sung, Nair and Raffel, FISH Mask, NeurIPS 2021", ("fish", "fish_small")),
-    "pst": Paper("PST", "Li et al., PST, IJCAI 2022", ("pst", "pst_small")),
-    "goft": Paper("GOFT", "Ma et al., GOFT and qGOFT, ICML 2024", ("goft", "goft_small")),
-    "lora": Paper("LoRA", "Hu et al., LoRA, ICLR 2022", ()),
+    "random_masking": Paper("Random Masking", "Xu and Zhang, Random Masking, ICML 2024"),
+    "fish": Paper("FISH Mask", "Sung, Nair and Raffel, FISH Mask, NeurIPS 2021"),
+    "pst": Paper("PST", "Li et al., PST, IJCAI 2022"),
+    "goft": Paper("GOFT", "Ma et al., GOFT and qGOFT, ICML 2024"),
+    "lora": Paper("LoRA", "Hu et al., LoRA, ICLR 2022"),
 }
 
 
@@ -92,9 +89,10 @@ def report(name: str, runs: Sequence[Run], stale: Mapping[str, str]) -> Report:
     numbers = [one for known in reported().values() for one in known if one.paper == paper.word]
     groups = _groups([run for run in runs if run.record.status == "ok" and run.record.spec.purpose == "final"])
     lines = tuple(_line(one, groups.get((one.method, one.task), ()), stale) for one in numbers)
-    mine = [run for run in runs if set(run.suites) & set(paper.suites)]
-    sections = tabulate(mine, stale).sections
-    verdicts = tuple(judged(CLAIMS[name], paper.suites, sections)) if name in CLAIMS else ()
+    questions = QUESTIONS.get(name, ())
+    asked = {suite for question in questions for suite in question.suites}
+    sections = tabulate([run for run in runs if asked & set(run.suites)], stale).sections
+    verdicts = tuple(judged(questions, sections))
     return Report(paper.title, lines, _left_out(paper.word), verdicts)
 
 

@@ -9,7 +9,8 @@ import pytest
 from harness.record import EpochMetrics
 from harness.spec import Budget
 from leaderboard.cells import Section
-from leaderboard.claims import CLAIMS, Contest, Side, Trend, judged
+from leaderboard.claims import QUESTIONS, Contest, Question, Side, Trend, judged
+from leaderboard.grouping import in_words
 from leaderboard.load import load_records
 from leaderboard.site import Site
 from tests.leaderboard.making import Made, answers
@@ -42,7 +43,9 @@ def contested(folder: Path, wrong: dict[str, int], seeds: int = 3, suite: str = 
 def test_a_contest_is_decided_by_paired_differences(
     tmp_path: Path, wrong: dict[str, int], margin: float, outcome: str
 ) -> None:
-    (verdict,) = judged(Contest("new is better", ((NEW, OLD),), margin), ["toy"], contested(tmp_path, wrong))
+    (verdict,) = judged(
+        [Question(("toy",), Contest("new is better", ((NEW, OLD),), margin))], contested(tmp_path, wrong)
+    )
     assert verdict.outcome == outcome
     assert (verdict.suite, verdict.backbone) == ("toy", "package:tiny/model")
     wanted = (
@@ -53,17 +56,17 @@ def test_a_contest_is_decided_by_paired_differences(
 
 def test_one_seed_tells_nothing(tmp_path: Path) -> None:
     sections = contested(tmp_path, {"new": 20, "old": 80}, seeds=1)
-    (verdict,) = judged(Contest("new is better", ((NEW, OLD),)), ["toy"], sections)
+    (verdict,) = judged([Question(("toy",), Contest("new is better", ((NEW, OLD),)))], sections)
     assert (verdict.outcome, verdict.evidence) == ("cannot tell", ("new - old: glue/rte: one seed",))
 
 
 def test_all_pairs_must_hold_and_one_can_fail_it(tmp_path: Path) -> None:
     sections = contested(tmp_path, {"new": 40, "old": 80, "other": 41, "best": 4})
     half = Contest("", ((NEW, OLD), (NEW, Side("other"))))
-    assert [one.outcome for one in judged(half, ["toy"], sections)] == ["cannot tell"]
+    assert [one.outcome for one in judged([Question(("toy",), half)], sections)] == ["cannot tell"]
     failed = Contest("", ((NEW, OLD), (NEW, Side("best"))))
-    assert [one.outcome for one in judged(failed, ["toy"], sections)] == ["not supported"]
-    assert list(judged(half, ["another"], sections)) == []
+    assert [one.outcome for one in judged([Question(("toy",), failed)], sections)] == ["not supported"]
+    assert list(judged([Question(("another",), half)], sections)) == []
 
 
 def searched(folder: Path, losses: dict[int, tuple[float, ...]]) -> tuple[Section, ...]:
@@ -97,24 +100,39 @@ LOW, MIDDLE, HIGH = (0.5, 0.9, 0.9, 0.9), (0.9, 0.5, 0.505, 0.9), (0.9, 0.9, 0.9
 def test_a_trend_is_decided_by_the_rates_that_are_as_good_as_the_best(
     tmp_path: Path, losses: dict[int, tuple[float, ...]], outcome: str
 ) -> None:
-    (verdict,) = judged(Trend("rises", "mask"), ["toy"], searched(tmp_path, losses))
+    (verdict,) = judged([Question(("toy",), Trend("rises", "mask"))], searched(tmp_path, losses))
     assert verdict.outcome == outcome
     assert len(verdict.evidence) == len(losses)
     if MIDDLE in losses.values():
         assert any(line.endswith("trained: best rate 0.001 or 0.01") for line in verdict.evidence)
 
 
-def test_every_claim_is_of_rows_that_its_twin_has() -> None:
+@pytest.mark.parametrize(
+    "question", [one for asked in QUESTIONS.values() for one in asked], ids=lambda question: question.suites[-1]
+)
+def test_every_claim_is_of_rows_that_its_twin_has(question: Question) -> None:
     from harness.matrix import expand
     from harness.suite import read
 
-    for name, claim in CLAIMS.items():
-        specs = expand(read(f"{name}_small")).specs
-        asked = {(one.method, str(one.budget) if one.budget else "") for one in specs}
-        if isinstance(claim, Trend):
-            assert len({budget for method, budget in asked if method == claim.method}) > 2
-            continue
-        assert {(side.method, side.budget) for pair in claim.pairs for side in pair} <= asked
-        values = {(one.method, *((key, str(value)) for key, value in one.values.items())) for one in specs}
-        assert all((side.method, *side.values) in values for pair in claim.pairs for side in pair if side.values)
-    assert len(CLAIMS) == 4
+    specs, claim = expand(read(question.suites[-1])).specs, question.claim
+    asked = {(one.method, str(one.budget) if one.budget else "") for one in specs}
+    if isinstance(claim, Trend):
+        assert len({budget for method, budget in asked if method == claim.method}) > 2
+        return
+    for side in (side for pair in claim.pairs for side in pair):
+        assert (side.method, side.budget) in asked
+        of_method = [
+            {key: in_words(value) for key, value in one.values.items()} for one in specs if one.method == side.method
+        ]
+        meant = [values for values in of_method if set(side.values) <= values.items()]
+        assert meant, f"no row of {side}"
+        assert all(values == meant[0] for values in meant), f"several rows of {side}"
+
+
+def test_every_paper_with_a_suite_of_ours_has_its_question() -> None:
+    assert {name: len(asked) for name, asked in QUESTIONS.items()} == {
+        "random_masking": 1,
+        "fish": 3,
+        "pst": 1,
+        "goft": 1,
+    }
