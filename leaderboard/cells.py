@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from harness.record import Record, UnreadableRecord
-from leaderboard.columns import Column, column_of, headline, version_of
+from harness.record import Record
+from leaderboard.columns import Column, column_of, version_of
 from leaderboard.grouping import Settings, asked, in_words, without_collisions
-from leaderboard.load import Run, read_entry
-from leaderboard.statistics import Entry, Interval, score_interval
+from leaderboard.load import Run
+from leaderboard.measuring import Measured, measure
+from leaderboard.statistics import Entry, Interval
 
 OUTDATED = ("stale", "superseded", "earlier choice")
 """Beginnings of marks of numbers that today's code, cards or search would not give: shown, and never ranked."""
@@ -193,9 +194,21 @@ def tabulate(runs: Iterable[Run], stale: Mapping[str, str], mode: Mode = NORMAL)
         for suite in run.suites:
             together[Ground(suite, spec.backbone, spec.protocol, spec.policy, "", spec.data_seed)].append(run)
     grouped = {ground: part for key, group in together.items() for ground, part in _by_sizes(key, group).items()}
-    unreadable: set[str] = set()
-    sections = tuple(_section(key, grouped[key], _Judgement(stale, mode), unreadable) for key in sorted(grouped))
+    bare = [_section(key, grouped[key], _Judgement(stale, mode)) for key in sorted(grouped)]
+    rows = [(row, section.columns) for section in bare for row in section.rows]
+    measured = measure([[(column, row.cells[column.task].good) for column in columns] for row, columns in rows])
+    whole = {row: _with_numbers(row, numbers) for (row, _), numbers in zip(rows, measured, strict=True)}
+    unreadable = {one.unreadable for numbers in measured for one in numbers if one and one.unreadable}
+    sections = tuple(replace(section, rows=tuple(whole[row] for row in section.rows)) for section in bare)
     return Table(sections, sorted(unreadable))
+
+
+def _with_numbers(row: Row, numbers: Sequence[Measured | None]) -> Row:
+    cells = {
+        task: replace(cell, interval=one.interval, entry=one.entry) if one else cell
+        for (task, cell), one in zip(row.cells.items(), numbers, strict=True)
+    }
+    return replace(row, cells=cells)
 
 
 def _by_sizes(ground: Ground, runs: Sequence[Run]) -> dict[Ground, list[Run]]:
@@ -213,7 +226,8 @@ def _by_sizes(ground: Ground, runs: Sequence[Run]) -> dict[Ground, list[Run]]:
     return {ground._replace(sizes=words): part for words, part in parts.items()}
 
 
-def _section(key: Ground, runs: Sequence[Run], judgement: _Judgement, unreadable: set[str]) -> Section:
+def _section(key: Ground, runs: Sequence[Run], judgement: _Judgement) -> Section:
+    """Return a section whose cells have no numbers yet."""
     finals = [run for run in runs if run.record.spec.purpose == "final"]
     columns = tuple(
         column_of(task, finals) for task in sorted({task for run in finals for task in run.record.spec.score})
@@ -224,7 +238,7 @@ def _section(key: Ground, runs: Sequence[Run], judgement: _Judgement, unreadable
     rows: list[Row] = []
     for group in groups.values():
         for settings, part in without_collisions(group):
-            cells = {column.task: _cell(column, part, judgement, unreadable) for column in columns}
+            cells = {column.task: _cell(column, part, judgement) for column in columns}
             rows.append(_row(part, settings, cells))
     rows.sort(key=lambda row: (row.size is None, row.size or 0.0, row.label, row.targets, row.settings))
     mixed = differing(run.record for run in finals if run.record.status == "ok")
@@ -247,25 +261,11 @@ def _row(runs: Sequence[Run], settings: Settings, cells: Mapping[str, Cell]) -> 
     )
 
 
-def _cell(column: Column, row_runs: Sequence[Run], judgement: _Judgement, unreadable: set[str]) -> Cell:
-    chosen = sorted(
-        (run for run in row_runs if column.task in run.record.spec.score), key=lambda run: run.record.spec.seed
-    )
-    runs = tuple(chosen)
+def _cell(column: Column, row_runs: Sequence[Run], judgement: _Judgement) -> Cell:
+    chosen = (run for run in row_runs if column.task in run.record.spec.score)
+    runs = tuple(sorted(chosen, key=lambda run: run.record.spec.seed))
     marks = _marks(column, runs, judgement.stale)
-    empty = Cell(column.task, runs, column.seeds, marks=marks, mode=judgement.mode)
-    good = [run for run in runs if run.record.status == "ok"]
-    values = [value for run in good if (value := headline(run, column)) is not None]
-    if not good or len(values) != len(good):
-        return empty
-    mean = float(np.mean(values))
-    try:
-        entry = read_entry(good, column.task, column.measure.name)
-    except UnreadableRecord as error:
-        unreadable.add(str(error))
-        interval = Interval(mean, None, None, len(good), 0, "its items cannot be read")
-        return replace(empty, interval=interval)
-    return replace(empty, interval=column.measure.within(score_interval(entry)), entry=entry)
+    return Cell(column.task, runs, column.seeds, marks=marks, mode=judgement.mode)
 
 
 def _marks(column: Column, runs: Sequence[Run], stale: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from harness.errors import MissingPrerequisite, UnknownName
 from harness.metric import Metric, Rows, find
@@ -167,30 +168,73 @@ def _items(attempt: Attempt, task: str, metric: Metric) -> Items:
     try:
         stat = path.stat()
         digest, table = _whole(path, stat.st_mtime_ns, stat.st_size)
-        table = table.filter(pc.equal(table["task"], task))
-        columns = {key: table[key].to_numpy().astype(np.float64) for key in metric.statistics}
-        item_ids = _shared(tuple(str(item) for item in table["item_id"].to_pylist()))
-        clusters = table["cluster_id"].to_pylist()
+        table = _of_task(table, task)
+        columns = {key: _numbers(table[key]) for key in metric.statistics}
+        names = _names(_packed(table["item_id"]), _packed(table["cluster_id"]))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise UnreadableRecord(f"not the items of a run ({type(error).__name__})") from error
     expected = attempt.record.digests.items
     if expected is not None and digest != expected.removeprefix("sha256:"):
         raise UnreadableRecord(f"its SHA-256 is not {expected}, as the record has it; it was edited")
-    if not item_ids or len(set(item_ids)) != len(item_ids) or not all(np.isfinite(c).all() for c in columns.values()):
+    if not (names.distinct and all(np.isfinite(column).all() for column in columns.values())):
         raise UnreadableRecord(f"items of {task} are missing, doubled or have no statistics for {metric.name}")
     score = next((score for score in attempt.record.scores if score.task == task), None)
     stored = score.metrics.get(metric.name) if score else None
     computed = metric.score(columns)
     if stored is not None and not abs(stored - computed) <= 1e-6:
         raise UnreadableRecord(f"gives {metric.name} {computed:.6f} on {task}, the record says {stored:.6f}")
-    known = (item if cluster is None else str(cluster) for item, cluster in zip(item_ids, clusters, strict=True))
-    return Items(item_ids, _shared(tuple(known)), columns)
+    return Items(names.item_ids, names.cluster_ids, columns)
+
+
+# Neither ``pa.scalar`` nor ``to_numpy`` stands below: these load pandas first, which takes a quarter of a second.
+
+
+def _of_task(table: pa.Table, task: str) -> pa.Table:
+    """Return the rows of one task."""
+    tasks = {one.as_py(): one for one in table["task"].unique()}
+    if task not in tasks:
+        return table.slice(0, 0)
+    return table.filter(pc.equal(table["task"], tasks[task])) if len(tasks) > 1 else table
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    return np.from_dlpack(column.cast(pa.float64()).combine_chunks()).astype(np.float64)
+
+
+class _Packed(NamedTuple):
+    """A column of texts as it lies in memory: equal ones hold equal texts."""
+
+    num_texts: int
+    offset: int
+    buffers: tuple[bytes | None, ...]
+
+
+def _packed(column: pa.ChunkedArray) -> _Packed:
+    array = column.cast(pa.string()).combine_chunks()
+    return _Packed(len(array), array.offset, tuple(part and part.to_pybytes() for part in array.buffers()))
+
+
+class _Names(NamedTuple):
+    """Whom the rows of a table are about."""
+
+    item_ids: tuple[str, ...]
+    cluster_ids: tuple[str, ...]
+    distinct: bool
+    """Whether there are items, each with an id of its own."""
 
 
 @lru_cache(maxsize=1024)
-def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the same names as one object: all runs of a task score the same items, and thousands are held."""
-    return names
+def _names(items: _Packed, clusters: _Packed) -> _Names:
+    """Return the texts of two columns; all runs of a task score the same items, and thousands are read."""
+    item_ids, cluster_ids = (
+        pa.Array.from_buffers(
+            pa.string(), one.num_texts, [part and pa.py_buffer(part) for part in one.buffers], -1, one.offset
+        ).to_pylist()
+        for one in (items, clusters)
+    )
+    known = tuple(item if cluster is None else cluster for item, cluster in zip(item_ids, cluster_ids, strict=True))
+    distinct = bool(item_ids) and None not in item_ids and len(set(item_ids)) == len(item_ids)
+    return _Names(known if item_ids == list(known) else tuple(item_ids), known, distinct)
 
 
 @lru_cache(maxsize=16)

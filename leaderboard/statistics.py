@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
-from harness.metric import Metric, Rows
+from harness.metric import Metric, Rows, find
 from leaderboard.spread import Matrix, Spread, crossed_spread, mean_squares
 
 SEEDS_AND_ITEMS = "seeds and items"
@@ -91,7 +91,7 @@ def mean_interval(matrix: Matrix) -> Interval:
     if variance <= 1e-24 * max(1.0, float(np.abs(matrix).max()) ** 2):
         return Interval(mean, None, None, num_seeds, num_items, ALL_AGREE)
     error = variance**0.5
-    half = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * error
+    half = float(special.stdtrit(degrees, (1 + LEVEL) / 2)) * error
     basis = ITEMS_ONLY if num_seeds == 1 else SEEDS_AND_ITEMS
     return Interval(mean, mean - half, mean + half, num_seeds, num_items, basis, error, degrees)
 
@@ -126,6 +126,12 @@ def pseudo_values(metric: Metric, rows: Rows, clusters: NDArray[np.intp]) -> NDA
     return values
 
 
+@lru_cache(maxsize=256)
+def _numbered(cluster_ids: tuple[str, ...]) -> NDArray[np.intp]:
+    """Return the number of each item's cluster, by the clusters' names; most cells of a task have the same."""
+    return np.unique(np.asarray(cluster_ids), return_inverse=True)[1]
+
+
 @dataclass(frozen=True)
 class Entry:
     """The rows of one cell on one task: every seed on the same items in the same order."""
@@ -144,8 +150,16 @@ class Entry:
     @cached_property
     def units(self) -> Matrix:
         """[num_seeds, num_clusters] pseudo-values, seeds ascending."""
-        clusters = np.unique(np.asarray(self.cluster_ids), return_inverse=True)[1]
+        clusters = _numbered(self.cluster_ids)
         return np.stack([pseudo_values(self.metric, self.rows[seed], clusters) for seed in sorted(self.rows)])
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what another process needs: the metric by its name, as functions do not travel."""
+        return {**vars(self), "metric": self.metric.name}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Take up what another process read and computed."""
+        vars(self).update(state, metric=find(str(state["metric"])))
 
     def part(self, seeds: Sequence[int], item_ids: Sequence[str]) -> Entry:
         """Return the same cell on some of its seeds and items, in the order given."""

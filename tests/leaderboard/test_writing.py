@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from leaderboard.site import Page
-from leaderboard.writing import MANY, write
+from leaderboard.writing import AT_ONCE, ENOUGH, write
+
+MANY = AT_ONCE * ENOUGH
 
 
 def content(number: int) -> str:
