@@ -93,9 +93,9 @@ def told_apart(panel: Panel) -> NDArray[np.bool_]:
     Every pair is tested on its paired difference and corrected by Holm over all ``n (n - 1) / 2`` pairs; what
     ``below_best`` tells apart from the best counts too, so that letters, rank intervals and the verdicts about the
     best never contradict each other. Of 8,000 simulated families of equal entries on 3 or 5 seeds each, some pair is
-    told apart in 2 to 4 % of those of three to ten entries, and in at most 5.1 % of those of two. Only where one entry's
-    seeds vary six times as much as all others' is it more on three seeds: 5.1 % of five entries, 6.3 % of ten, as seeds
-    that happen to agree look like those of the others.
+    told apart in 2 to 4 % of those of three to ten entries, and in at most 5.1 % of those of two. Where one entry's
+    seeds vary six times as much as all others', it is 5.1 % of five entries and 6.3 % of ten on three seeds: of seeds
+    that happen to agree, three cannot show that they are others.
     """
     p_value = panel.pairs.p_value
     rows, columns = np.triu_indices(len(panel.names), 1)

@@ -134,10 +134,10 @@ class Panel:
         """Every paired difference of the family.
 
         A pair's mean square of seeds is its moderated one, or its own where that is larger: who lends must not hide
-        that the seeds of these two differ more. The p value is the larger of two: of a t test with the interval's error,
-        over seeds and items, with the degrees of freedom of a verdict (``verdict_degrees``), and of the paired t test
-        over seeds alone, with the seeds' degrees of freedom. Where few seeds happen to agree, the interval alone would
-        call 7 to 8 % of pairs of equal entries different.
+        that the seeds of these two differ more. The p value is the larger of two: of a t test with the error of the
+        interval, over seeds and items, and the degrees of freedom of a verdict (``verdict_degrees``); and of the paired
+        t test over seeds alone, with the seeds' degrees of freedom. Where few seeds happen to agree, the interval alone
+        would call 7 to 8 % of pairs of equal entries different.
         """
         num_seeds, num_units = self.units.shape[1:]
         own = Squares(*(np.add.outer(np.diag(part), np.diag(part)) for part in self.products))
