@@ -42,6 +42,11 @@ def downloads_of(section: Section) -> list[Link]:
     return [(label, f"{folder(section)}/{file}") for label, file in files.items()]
 
 
+def downloads_of_gaps(section: Section) -> list[Link]:
+    """Return the downloads of a section's plain compare page."""
+    return [(label, f"{folder(section)}/differences.{label.lower()}") for label in ("CSV", "JSON")]
+
+
 def downloads_of_all(site: Site) -> list[Link]:
     """Return the downloads of everything on a site."""
     whole = [("records.json", "records.json")] if in_json(site) else []

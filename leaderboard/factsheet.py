@@ -65,12 +65,17 @@ def counts(of: Counts, sparsity: float | None) -> Facts:
 def cost(record: Record) -> Facts:
     """Return what a run took beside its time."""
     rate = record.cost.train_items_per_second
+    further = {
+        "sent by one worker to the others": record.cost.sent_bytes,
+        "checkpoint of an epoch after the first": record.cost.checkpoint_bytes,
+    }
     return (
         ("train items per second", "—" if rate is None else f"{rate:.1f}"),
         ("train tokens per second", count(record.cost.train_tokens_per_second)),
         ("steps", count(record.cost.steps)),
         ("peak memory", bytes_text(record.cost.peak_bytes)),
         ("size of the trained part", bytes_text(record.cost.trained_part_bytes)),
+        *((name, bytes_text(value)) for name, value in further.items() if value is not None),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import special
 
 from harness.metric import Column, Rows
+from leaderboard.metricnames import metric_name
 from leaderboard.statistics import Entry
 
 ALIKE = 1e-9
@@ -73,7 +74,7 @@ def flips(own: Entry, other: Entry, seed: int, higher_is_better: bool) -> Flips 
         return "they share no item"
     ours, theirs = worth(first.rows[seed], higher_is_better), worth(second.rows[seed], higher_is_better)
     if ours is None or theirs is None:
-        return f"{own.metric.name} speaks of all items together, not of one"
+        return f"{metric_name(own.metric.name)} speaks of all items together, not of one"
     differ = ours.values - theirs.values
     won, lost = np.flatnonzero(differ > ALIKE), np.flatnonzero(differ < -ALIKE)
     ids = first.item_ids

@@ -67,9 +67,9 @@ class Figure:
         return not self.drawing.is_empty
 
     @property
-    def has_rings(self) -> bool:
-        """Whether it shows numbers that papers report."""
-        return bool(self.drawing.quoted)
+    def kinds(self) -> tuple[str, ...]:
+        """Its marks that a key has to explain; none where nothing is drawn."""
+        return self.drawing.kinds if self.is_drawn else ()
 
     @cached_property
     def specification(self) -> Specification:

@@ -115,6 +115,19 @@ class Drawing(NamedTuple):
         """Whether there is nothing to draw."""
         return not any(one.points for one in self.series)
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Its marks that do not explain themselves, by the names that the key beside charts knows."""
+        points = [point for one in self.series for point in one.points]
+        seen = {
+            "hollow": any(point.hollow for one in self.series if not one.reference for point in one.points),
+            "dashed": any(point.items_only and point.low is not None for point in points),
+            "band": bool(self.band),
+            "level": any(one.points for one in self.levels),
+            "quoted": bool(self.quoted),
+        }
+        return tuple(kind for kind, is_seen in seen.items() if is_seen)
+
 
 class Frame(NamedTuple):
     """The scales of one chart."""

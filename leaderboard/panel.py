@@ -17,7 +17,7 @@ from scipy import special
 
 from leaderboard.prior import Prior, prior_of
 from leaderboard.random import chi_squares, normals
-from leaderboard.spread import Matrix, Spread, Squares, crossed_spread
+from leaderboard.spread import Matrix, Spread, Squares, crossed_spread, verdict_degrees
 from leaderboard.statistics import LEVEL, SEEDS_AND_ITEMS, Entry, Interval, centred, mean_interval
 
 NUM_DRAWS = 4000
@@ -33,6 +33,9 @@ class Pairs(NamedTuple):
     error: Matrix
     """Standard error of the difference; NaN where no spread is seen."""
     degrees: Matrix
+    """Of the interval."""
+    verdict_degrees: Matrix
+    """Of the test over seeds and items."""
     seed_error: Matrix
     """Standard error of the difference on these very items: what seeds alone add."""
     p_value: Matrix
@@ -131,9 +134,10 @@ class Panel:
         """Every paired difference of the family.
 
         A pair's mean square of seeds is its moderated one, or its own where that is larger: who lends must not hide
-        that the seeds of these two differ more. The p value is the larger of two: of the interval's t test, over seeds
-        and items, and of the paired t test over seeds alone, with the seeds' degrees of freedom. Where few seeds happen
-        to agree, the first alone would call 7 to 8 % of pairs of equal entries different.
+        that the seeds of these two differ more. The p value is the larger of two: of a t test with the error of the
+        interval, over seeds and items, and the degrees of freedom of a verdict (``verdict_degrees``); and of the paired
+        t test over seeds alone, with the seeds' degrees of freedom. Where few seeds happen to agree, the interval alone
+        would call 7 to 8 % of pairs of equal entries different.
         """
         num_seeds, num_units = self.units.shape[1:]
         own = Squares(*(np.add.outer(np.diag(part), np.diag(part)) for part in self.products))
@@ -146,15 +150,16 @@ class Panel:
         error = np.where(seen, np.sqrt(variance), np.nan)
         seed_error = np.where(seen, np.sqrt(np.maximum(squares.seed, squares.noise) / (num_seeds * num_units)), np.nan)
         difference = np.subtract.outer(self.means, self.means)
-        p_value = np.maximum(_two_sided(difference, error, degrees), _two_sided(difference, seed_error, self.free_seed))
+        tested = verdict_degrees(squares, num_units, self.free_seed)
+        p_value = np.maximum(_two_sided(difference, error, tested), _two_sided(difference, seed_error, self.free_seed))
         np.fill_diagonal(p_value, np.nan)
-        return Pairs(difference, error, degrees, seed_error, p_value)
+        return Pairs(difference, error, degrees, tested, seed_error, p_value)
 
     def difference(self, first: int, second: int) -> Interval:
         """Return the paired difference of two entries, by their places in ``names``, as the family sees it."""
         if not self.ranks or np.isnan(self.pairs.error[first, second]):
             return self.combination({self.names[first]: 1.0, self.names[second]: -1.0})
-        gap, error, degrees, _, _ = (float(part[first, second]) for part in self.pairs)
+        gap, error, degrees = (float(part[first, second]) for part in self.pairs[:3])
         half = float(special.stdtrit(degrees, (1 + LEVEL) / 2)) * error
         return Interval(gap, gap - half, gap + half, self.num_seeds, self.num_items, SEEDS_AND_ITEMS, error, degrees)
 

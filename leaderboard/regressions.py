@@ -17,7 +17,7 @@ from harness.errors import UserError
 from harness.gate import Check, Outcome
 from harness.metric import find
 from leaderboard.columns import Measure
-from leaderboard.compare import holm
+from leaderboard.compare import ALPHA
 from leaderboard.drops import Drop, at_most, drop_of, half_width, need, p_value
 from leaderboard.matching import Match
 from leaderboard.past import Past, history
@@ -136,6 +136,17 @@ def measured(one: Match, past: Past) -> Drop:
     drop = drop_of(sign * base.units, sign * new.units, history(past, one.key, one.either))
     size = sign * np.mean([base.scores[seed] - new.scores[seed] for seed in base.scores])
     return drop._replace(size=np.asarray(size))
+
+
+def holm(p_values: Mapping[str, float | None]) -> list[str]:
+    """Return the names whose p value stays significant at 5 % under Holm's step-down correction."""
+    known = sorted((p, name) for name, p in p_values.items() if p is not None)
+    passed: list[str] = []
+    for number, (p, name) in enumerate(known):
+        if p * (len(known) - number) > ALPHA:
+            break
+        passed.append(name)
+    return passed
 
 
 def _decide(decided: Sequence[tuple[Match, Drop]], margins: Margins) -> list[Verdict]:

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 
 from leaderboard import downloads, paths, wording
 from leaderboard.marks import SHAPE_PATHS
+from leaderboard.metricnames import metric_name
 from leaderboard.pairs import entry_id
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -38,6 +39,7 @@ def environment() -> Environment:
         "counts": wording.counts,
         "plural": wording.plural,
         "words": words,
+        "metric": metric_name,
         "flat": flat,
         "seconds": seconds,
         "bytes": bytes_text,

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from leaderboard.cells import Cell, Row, Section, obstacle
 from leaderboard.columns import Column, Measure
 from leaderboard.compare import standing
+from leaderboard.metricnames import metric_name
 from leaderboard.pareto import frontier
 from leaderboard.statistics import Interval
 
@@ -67,7 +68,7 @@ def share(value: float) -> str:
 def axis(measure: Measure) -> str:
     """Return the title of a score axis: the metric, its unit, and its direction where that is unusual."""
     unit = f", {measure.unit}" if measure.unit else ""
-    return f"{measure.name.replace('_', ' ')}{unit}{'' if measure.higher_is_better else ' (lower is better)'}"
+    return f"{metric_name(measure.name)}{unit}{'' if measure.higher_is_better else ' (lower is better)'}"
 
 
 def listing(words: Sequence[str]) -> str:
@@ -155,8 +156,8 @@ def _comparison(cells: Mapping[str, Cell], measure: Measure) -> Iterator[Sentenc
         yield Sentence("Not told apart from it", f"{some(close)}.")
     if found.apart:
         far = [f"{name} ({number(gaps[name].estimate, measure)})" for name in _by_size(gaps, found.apart)]
-        word = "Lower" if measure.higher_is_better else "Higher"
-        yield Sentence(f"{word} beyond chance", f"{some(far)}.")
+        word = "lower" if measure.higher_is_better else "higher"
+        yield Sentence(f"Told apart from it, {word}", f"{some(far)}.")
     yield Sentence("Differences", DIFFERENCES)
 
 

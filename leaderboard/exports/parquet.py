@@ -50,6 +50,8 @@ SCHEMA = pa.schema(
         "seconds": pa.float64(),
         "peak_bytes": pa.int64(),
         "trained_part_bytes": pa.int64(),
+        "sent_bytes": pa.int64(),
+        "checkpoint_bytes": pa.int64(),
         "record": pa.string(),
     }
 )
@@ -98,6 +100,8 @@ def _of_record(record: Record) -> dict[str, object]:
         "seconds": sum(cost.seconds.values()) if cost.seconds else None,
         "peak_bytes": cost.peak_bytes,
         "trained_part_bytes": cost.trained_part_bytes,
+        "sent_bytes": cost.sent_bytes,
+        "checkpoint_bytes": cost.checkpoint_bytes,
     }
 
 

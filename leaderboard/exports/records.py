@@ -15,8 +15,9 @@ FIELDS = (
     "run_id", "attempt", "suite", "status", "stale", "purpose", "backbone", "method", "values", "budget", "targets",
     "train", "task", "protocol", "policy", "seed", "data_seed", "metric", "headline", "value", "num_items",
     "data_state", "trained", "head", "total", "stored_bits", "fit_seconds", "seconds", "peak_bytes",
-    "runs_per_device", "reason",
+    "trained_part_bytes", "sent_bytes", "checkpoint_bytes", "runs_per_device", "reason",
 )  # fmt: skip
+_SIZES = ("peak_bytes", "trained_part_bytes", "sent_bytes", "checkpoint_bytes")
 
 
 def records_csv(runs: Sequence[Run], stale: Mapping[str, str]) -> str:
@@ -36,7 +37,7 @@ def _lines(run: Run, stale: str) -> Iterator[dict[str, object]]:
         **asked(spec),
         "seconds": round(sum(record.cost.seconds.values()), 3) if record.cost.seconds else "",
         "fit_seconds": record.cost.seconds.get("fit", ""),
-        "peak_bytes": record.cost.peak_bytes if record.cost.peak_bytes is not None else "",
+        **{name: "" if (size := getattr(record.cost, name)) is None else size for name in _SIZES},
         "runs_per_device": record.environment.get("runs_per_device", 1),
         "reason": record.error.message if record.error else "",
     }

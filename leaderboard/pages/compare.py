@@ -6,9 +6,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from leaderboard import pairs, paths, wording
+from leaderboard import gaps, pairs, paths, wording
 from leaderboard.cells import Cell, Section
 from leaderboard.columns import Measure
+from leaderboard.downloads import downloads_of_gaps
 from leaderboard.duels import Duel, Pair
 from leaderboard.pages import index
 from leaderboard.pairs import OfSection, OfTask
@@ -32,7 +33,16 @@ def pages(site: Site) -> Iterator[Page]:
     for section in sections:
         found, path = pairs.pairs_of(section), pairs.plain_path(section)
         yield Page(pairs.data_path(section), data_of(section, found))
-        plain = {"section": section, "found": found, "rows": plain_rows(section, found), "rule": pairs.RULE}
+        gaps_found, places = list(gaps.lines(section, found)), dict(downloads_of_gaps(section))
+        yield Page(places["CSV"], gaps.to_csv(gaps_found))
+        yield Page(places["JSON"], gaps.to_json(section, gaps_found))
+        plain = {
+            "section": section,
+            "found": found,
+            "rows": plain_rows(section, found),
+            "rule": pairs.RULE,
+            "best": gaps.BEST,
+        }
         yield Page(path, render("compare.html", path, **plain, shown=shown[section], title=title(section)))
 
 
@@ -64,11 +74,11 @@ def _plain_cell(place: int, task: OfTask, cell: Cell) -> tuple[str, ...]:
             wording.number(cell.interval.estimate, measure),
             wording.bounds(cell.interval, measure),
             "",
-            "best mean",
+            gaps.BEST,
         )
     duel = None if task.best is None else task.between(place, task.best)
     if duel is None:
-        return ("—", "nothing in common with the best", "", "")
+        return ("—", gaps.NOTHING_SHARED, "", "")
     gap = duel.difference
     items = "" if duel.won is None else f"{wording.count(duel.won)} won, {wording.count(duel.lost)} lost"
     bounds = wording.bounds(gap, measure) or f"no interval: {gap.basis}"

@@ -151,16 +151,22 @@ def parts_of(site: Site) -> Mapping[str, list[Part]]:
     return found
 
 
-def reach_text(reach: Reach) -> str:
-    """Return how many parameters a curve needs to come near full fine-tuning, in words."""
+def reach_text(reach: Reach, largest: float) -> str:
+    """Return how many parameters a curve needs to come near full fine-tuning, in words.
+
+    Args:
+        reach: what was found.
+        largest: the largest budget of the curve, past which nothing is known.
+    """
     if reach.size is None:
         return reach.note
     text = wording.count(reach.size)
     if reach.note != "reached":
         text = f"{text} or fewer"
-    low = "" if reach.low is None else wording.count(reach.low)
-    high = "beyond" if reach.high is None else wording.count(reach.high)
-    return f"{text} [{low or '?'},{wording.NO_BREAK}{high}]" if reach.chance is not None else text
+    if reach.chance is None:
+        return text
+    ends = [f"over {wording.count(largest)}" if end is None else wording.count(end) for end in (reach.low, reach.high)]
+    return f"{text} [{f',{wording.NO_BREAK}'.join(ends)}]"
 
 
 def lone_rates(rates: Sequence[Rates]) -> list[str]:

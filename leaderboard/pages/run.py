@@ -15,6 +15,7 @@ from leaderboard.cells import Cell
 from leaderboard.columns import Measure
 from leaderboard.curve import Plot, plot
 from leaderboard.load import Run
+from leaderboard.metricnames import told_apart
 from leaderboard.pages import index
 from leaderboard.rendering import flat, render
 from leaderboard.rivals import Place, against, places_of, siblings
@@ -130,8 +131,10 @@ def plots(run: Run) -> list[tuple[str, Plot]]:
         "train loss": [epoch.train_loss for epoch in epochs],
         "validation loss": [epoch.validation_loss for epoch in epochs],
     }
+    shown = zip(told_apart(names), names, strict=True)
+    curves = {shown_as: [epoch.metrics.get(name) for epoch in epochs] for shown_as, name in shown}
     wanted = {
-        "Validation metric": plot(numbers, {name: [epoch.metrics.get(name) for epoch in epochs] for name in names}),
+        "Validation metric": plot(numbers, curves),
         "Loss": plot(numbers, losses),
     }
     return [(title, drawn) for title, drawn in wanted.items() if drawn]

@@ -52,6 +52,21 @@
 
   const range = (low, high, decimals) => `[${figure(low, decimals)},\u00a0${figure(high, decimals)}]`;
 
+  // ---- files ----------------------------------------------------------------------------------------------------
+  const FIELDS = ["table", "task", "metric", "higher_is_better", "first", "second", "difference", "low", "high", "interval",
+    "p_value", "seeds", "items", "won", "lost", "note"];
+  const blank = () => Object.fromEntries(FIELDS.map((name) => [name, null]));
+  const unscaled = (value, scale) => (value === null ? null : Number((value / scale).toPrecision(12)));
+
+  // A text that would begin a formula in a spreadsheet gets an apostrophe, as in the other files of the board.
+  function field(value) {
+    if (value === null || value === undefined) return "";
+    if (typeof value !== "string") return String(typeof value === "boolean" ? Number(value) : value);
+    const bare = value.replace(/^[ ']+/, "");
+    const text = /^[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]/.test(bare) ? `'${value}` : value;
+    return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }
+
   // ---- picking, on any page -------------------------------------------------------------------------------------
   class Tray {
     constructor(marked) {
@@ -230,7 +245,7 @@
         this.result.replaceChildren(...parts, make("p", {}, "Choose two to four entries."));
         return;
       }
-      parts.push(this.scores());
+      parts.push(this.downloads(), this.scores());
       places.forEach((first, a) => places.slice(a + 1).forEach((second, more) => {
         parts.push(this.heading(a, a + 1 + more), this.pair(first, second, a, a + 1 + more));
       }));
@@ -325,12 +340,43 @@
       return svg;
     }
 
+    // ---- what is shown, as files: made here, of the very numbers that the tables show, unscaled ---------------------
+    downloads() {
+      const rows = this.records();
+      const csv = [FIELDS, ...rows.map((row) => FIELDS.map((name) => row[name]))].map((row) => `${row.map(field).join(",")}\n`);
+      const files = [["CSV", "text/csv", csv.join("")], ["JSON", "application/json", `${JSON.stringify(rows, null, 1)}\n`]];
+      for (const url of this.urls || []) URL.revokeObjectURL(url);
+      this.urls = files.map(([, type, text]) => URL.createObjectURL(new Blob([text], { type })));
+      const links = files.map(([label], index) => make("a", {
+        href: this.urls[index], download: `compare-${this.data.id}.${label.toLowerCase()}`,
+        "aria-label": `Differences as ${label}`,
+      }, label));
+      return make("p", { class: "quiet" }, "Downloads: ", links[0], " \u00b7 ", links[1]);
+    }
+
+    records() {
+      const { data, places } = this;
+      return places.flatMap((first, a) => places.slice(a + 1).flatMap((second) =>
+        [...data.tasks, ...data.averages].map((task) => {
+          const names = { table: data.name, task: task.name, metric: task.metric, higher_is_better: task.higher };
+          const entries = { first: data.entries[first].name, second: data.entries[second].name };
+          const line = this.line(task, first, second);
+          if (!line) return { ...blank(), ...names, ...entries, note: this.reason(task, first, second) };
+          const [gap, low, high, p, won, lost, ground] = line, [seeds, items, basis] = task.grounds[ground];
+          const [difference, from, to] = [gap, low, high].map((value) => unscaled(value, task.scale));
+          return { ...blank(), ...names, ...entries, difference, low: from, high: to, interval: basis, p_value: p, seeds, items, won, lost };
+        })));
+    }
+
     none(task, first, second) {
+      return make("td", { colspan: "8", class: "open" }, `No pair: ${this.reason(task, first, second)}.`);
+    }
+
+    reason(task, first, second) {
       const why = [first, second].map((place) => task.notes && !task.pairs.some((pair) => pair.slice(0, 2).includes(place))
         && task.notes[place] ? `${this.data.entries[place].name}: ${task.notes[place]}` : "").filter(Boolean);
       const rule = this.data.complete ? "they share no seed or item" : "not among the pairs that are computed";
-      const words = task.notes ? why.join("; ") || rule : "a task of it has no such pair";
-      return make("td", { colspan: "8", class: "open" }, `No pair: ${words}.`);
+      return task.notes ? why.join("; ") || rule : "a task of it has no such pair";
     }
   }
 

@@ -13,7 +13,11 @@
   document.addEventListener("DOMContentLoaded", () => {
     const button = document.getElementById("theme");
     if (!button) return;
-    const show = () => { button.setAttribute("aria-pressed", String(now() === "dark")); };
+    // The button says what a press does, not what is.
+    const show = () => {
+      button.textContent = now() === "dark" ? "Light" : "Dark";
+      button.setAttribute("aria-label", `${button.textContent} colours`);
+    };
     button.hidden = false;
     button.addEventListener("click", () => {
       root.dataset.theme = now() === "dark" ? "light" : "dark";

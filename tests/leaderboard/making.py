@@ -64,6 +64,8 @@ class Made:
     backbone: str = "package:tiny/model"
     method_card: Mapping[str, Any] = field(default_factory=dict)
     bill: dict[str, Any] | None = None
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Of the record's cost: fields that end with ``_bytes``."""
 
     def asked(self) -> Spec:
         """Return the spec."""
@@ -116,7 +118,9 @@ class Made:
             validation=tuple(self.validation),
             best_epoch=len(self.validation) or None,
             counts=self._counts() if self.status == "ok" else None,
-            cost=Cost(seconds={"load": 0.4, "fit": 41.2, "score": 3.0}, train_items_per_second=72.5, steps=189),
+            cost=Cost(
+                seconds={"load": 0.4, "fit": 41.2, "score": 3.0}, train_items_per_second=72.5, steps=189, **self.sizes
+            ),
             digests=Digests(items=digest, data_state=dict.fromkeys(spec.score, self.state)),
         )
         write_once(place / RECORD_FILE, record.to_json())

@@ -119,6 +119,30 @@ def test_an_address_names_its_section_and_leads_there_from_any_page(site: Path, 
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize(("scheme", "said", "other"), [("light", "Dark", "Light"), ("dark", "Light", "Dark")])
+def test_the_button_of_colours_says_what_a_press_does(
+    site: Path, browser: Browser, scheme: str, said: str, other: str
+) -> None:
+    page = Watched(browser, scheme=scheme).open(site / "index.html")
+    button = page.locator("#theme")
+    assert button.inner_text() == said
+    button.click()
+    assert button.inner_text() == other
+    page.reload()
+    assert button.inner_text() == other
+    assert page.get_by_role("button", name=f"{other} colours").count() == 1
+    button.click()
+    assert button.inner_text() == said
+
+
+@pytest.mark.browser
+def test_the_button_of_colours_follows_the_system(site: Path, browser: Browser) -> None:
+    page = Watched(browser).open(site / "index.html")
+    page.emulate_media(color_scheme="dark")
+    page.wait_for_function("document.getElementById('theme').textContent === 'Light'")
+
+
+@pytest.mark.browser
 def test_the_scheme_can_be_chosen_and_without_scripts_nothing_is_dead(site: Path, browser: Browser) -> None:
     page = Watched(browser).open(site / "index.html")
     page.locator("#theme").click()

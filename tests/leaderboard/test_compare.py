@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.metric import METRICS
-from leaderboard.compare import below_best, compare, detectable, holm, standing, told_apart
+from leaderboard.compare import below_best, compare, detectable, standing, told_apart
 from leaderboard.load import Run, load_records
+from leaderboard.regressions import holm
 from leaderboard.statistics import Entry
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.simulated import answers as simulated
@@ -45,12 +46,6 @@ def test_compare_reads_two_cells_and_pairs_them(tmp_path: Path) -> None:
     assert (found.num_seeds, found.num_items) == (3, 200)
     with pytest.raises(ValueError, match="glue/rte: need one headline metric"):
         compare(better, worse, "glue/rte")
-
-
-def test_holm_steps_down_and_stops_at_the_first_that_fails() -> None:
-    assert holm({"a": 0.001, "b": 0.02, "c": 0.03, "d": 0.9, "e": None}) == ["a"]
-    assert holm({"a": 0.001, "b": 0.012, "c": 0.03}) == ["a", "b", "c"]
-    assert holm({}) == []
 
 
 def test_the_choice_of_the_best_is_paid_for() -> None:

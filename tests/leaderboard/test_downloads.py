@@ -10,6 +10,7 @@ import pytest
 from leaderboard import downloads, paths
 from leaderboard.load import load_records
 from leaderboard.page import build_board
+from leaderboard.pairs import plain_path
 from leaderboard.site import Site
 from tests.leaderboard.small_board import write_small_board
 
@@ -27,7 +28,7 @@ def test_every_link_leads_to_a_file_that_holds_something(built: tuple[Path, Site
     folder, site = built
     found = downloads.downloads_of_all(site)
     for section in site.sections:
-        found += downloads.downloads_of(section)
+        found += [*downloads.downloads_of(section), *downloads.downloads_of_gaps(section)]
     for task in site.tasks:
         found += downloads.downloads_of_task(task)
     for method in site.methods:
@@ -45,6 +46,7 @@ def test_each_kind_of_page_links_to_its_downloads(built: tuple[Path, Site]) -> N
     places = {
         paths.INDEX: [*downloads.downloads_of_all(site), *downloads.downloads_of(section)],
         downloads.INDEX: [*downloads.downloads_of_all(site), *downloads.downloads_of(section)],
+        plain_path(section): downloads.downloads_of_gaps(section),
         paths.task("glue/sst2"): downloads.downloads_of_task("glue/sst2"),
         paths.method("random_mask"): downloads.downloads_of_method("random_mask"),
         paths.run(run.run_id): downloads.downloads_of_run(run.run_id),

@@ -30,6 +30,16 @@ def test_a_record_gives_its_lists(tmp_path: Path) -> None:
     assert facts["exact zeros in the result"] == "50.00\u00a0%"
 
 
+def test_what_workers_sent_and_checkpoints_hold_is_told_where_it_is_known(tmp_path: Path) -> None:
+    Made(items={"glue/sst2": answers(20, 3)}, sizes={"sent_bytes": 5_000, "checkpoint_bytes": 300}).write(tmp_path)
+    (run,) = load_records([tmp_path]).runs
+    told = (("sent by one worker to the others", "5.0 kB"), ("checkpoint of an epoch after the first", "300 bytes"))
+    assert cost(run.record)[-2:] == told
+    silent = run.record.model_copy(update={"cost": run.record.cost.model_copy(update={"sent_bytes": None})})
+    assert cost(silent)[-1:] == told[1:]
+    assert told[0] not in cost(silent)
+
+
 @given(st.text(), st.text())
 def test_whatever_is_stated_stays_text(name: str, text: str) -> None:
     found = markup(((name, text), (name, "<script>")))

@@ -38,7 +38,7 @@ def test_every_metric_of_classes_knows_right_from_wrong(metric: str) -> None:
 
 def test_a_correlation_speaks_of_no_single_item() -> None:
     one = entry("pearson", [0.1, 0.7, 0.3], [0.5, 1.5, 2.5])
-    assert flips(one, one, 0, True) == "pearson speaks of all items together, not of one"
+    assert flips(one, one, 0, True) == "Pearson correlation speaks of all items together, not of one"
 
 
 def test_a_single_statistic_has_the_direction_of_its_metric() -> None:

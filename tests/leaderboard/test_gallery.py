@@ -101,6 +101,7 @@ def test_the_key_says_what_a_double_ring_is_where_there_is_one(tmp_path: Path) -
         made.write(tmp_path / folder)
         build_board([tmp_path / folder], tmp_path / f"site_{folder}")
     said = {
-        path.parent.name: "reported by a paper" in path.read_text("utf-8") for path in tmp_path.glob("*/index.html")
+        path.parent.name: "a number that a paper reports" in path.read_text("utf-8")
+        for path in tmp_path.glob("*/index.html")
     }
     assert said == {"site_plain": False, "site_known": True}

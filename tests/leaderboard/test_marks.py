@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from leaderboard.marks import HEIGHT, SHAPE_PATHS, WIDTH, Drawing, Frame, Point, Quoted, Series, frame_of, ticks
+from leaderboard.marks import (
+    HEIGHT,
+    SHAPE_PATHS,
+    WIDTH,
+    Drawing,
+    Frame,
+    Point,
+    Quoted,
+    Reached,
+    Series,
+    frame_of,
+    ticks,
+)
 
 
 def drawing(points: tuple[Point, ...], quoted: tuple[Quoted, ...] = (), top: float | None = 100.0) -> Drawing:
@@ -27,6 +39,27 @@ def test_pixels_and_values_are_inverse() -> None:
 )
 def test_ticks_are_round(ends: tuple[float, float], expected: list[float]) -> None:
     assert ticks(*ends) == pytest.approx(expected)
+
+
+PLAIN_POINT = Point(1e4, 50.0, 45.0, 55.0, False, False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "kinds"),
+    [
+        (drawing((PLAIN_POINT,)), ()),
+        (drawing((PLAIN_POINT._replace(hollow=True),)), ("hollow",)),
+        (drawing((PLAIN_POINT._replace(items_only=True),)), ("dashed",)),
+        (drawing((PLAIN_POINT._replace(items_only=True, low=None, high=None),)), ()),
+        (drawing((PLAIN_POINT,), (Quoted("paper", None, 1e4, 60.0),)), ("quoted",)),
+        (drawing((PLAIN_POINT,))._replace(band=(Reached(1e4, 50.0, 45.0, 55.0),)), ("band",)),
+        (drawing((PLAIN_POINT,))._replace(levels=(Series("full", 1, (PLAIN_POINT,)),)), ("level",)),
+        (drawing((PLAIN_POINT,))._replace(levels=(Series("full", 1, ()),)), ()),
+        (Drawing("t", "x", "y", (Series("base", 0, (PLAIN_POINT._replace(hollow=True),), reference=True),)), ()),
+    ],
+)
+def test_a_drawing_names_the_marks_that_a_key_explains(changed: Drawing, kinds: tuple[str, ...]) -> None:
+    assert changed.kinds == kinds
 
 
 @given(st.floats(1, 1e9), st.floats(1.5, 1e6))

@@ -78,7 +78,7 @@ def test_the_figure_of_learning_rates_names_the_best_and_counts_trials(tmp_path:
 def test_budgets_are_curves_of_all_tasks_with_one_kind_of_score(tmp_path: Path) -> None:
     write_small_board(tmp_path)
     plans = plans_of(tmp_path, "random_mask")
-    assert sorted(plan.up for plan in plans) == ["accuracy, %", "matthews"]
+    assert sorted(plan.up for plan in plans) == ["Matthews correlation", "accuracy, %"]
     assert sorted(plan.title.rpartition(": ")[2] for plan in plans) == ["glue/cola by budget", "glue/sst2 by budget"]
     for plan in plans:
         ((series),) = plan.drawing().series

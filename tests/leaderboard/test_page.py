@@ -63,7 +63,7 @@ def test_cells_hold_mean_interval_rank_and_why_they_are_not_ranked(site: Path) -
     assert re.fullmatch(r"85\.0 \d\d\.\d–9\d\.\d items only", single["glue/sst2"])
     assert single["glue/cola"] == "—"
     text = words(site / "index.html")
-    assert "glue/cola matthews n = 100 chance 0.000 carved data" in text
+    assert "glue/cola Matthews correlation n = 100 chance 0.000 carved data" in text
     assert "glue/sst2 accuracy, % n = 100 chance 50.0" in text
 
 
@@ -88,7 +88,7 @@ def test_each_chart_has_a_drawing_and_a_summary_in_words(site: Path) -> None:
     assert len(re.findall(r'<svg[^>]* role="img"|<svg role="img"', page)) == 2
     assert "Highest mean: random_mask 1 %, 89.0 [" in text
     assert "Not compared, one seed: lora rank 8." in text
-    assert "Lower beyond chance: random_mask 0.01 % (10.0) and head_only (30.0)." in text
+    assert "Told apart from it, lower: random_mask 0.01 % (10.0) and head_only (30.0)." in text
     verdict = "A verdict is corrected for every entry here, at whatever budget, and for the choice of the best (5 %)"
     assert text.count(verdict) == 2
     assert "Frontier of the means: head_only, random_mask 0.01 % and random_mask 1 %" in text

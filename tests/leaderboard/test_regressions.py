@@ -9,7 +9,7 @@ import pytest
 from harness.errors import UnknownName, UserError
 from harness.gate import Outcome
 from leaderboard.columns import Measure
-from leaderboard.regressions import Margins, parse_margins
+from leaderboard.regressions import Margins, holm, parse_margins
 from tests.leaderboard.making import Made, card
 from tests.leaderboard.regressing import TASK, compared, details, write
 
@@ -41,6 +41,12 @@ def test_the_same_results_and_a_gain_pass(tmp_path: Path) -> None:
     assert numbers is not None
     assert numbers.seen_from > 2 * numbers.margin
     assert gain.report.outcome is Outcome.PASS
+
+
+def test_holm_steps_down_and_stops_at_the_first_that_fails() -> None:
+    assert holm({"a": 0.001, "b": 0.02, "c": 0.03, "d": 0.9, "e": None}) == ["a"]
+    assert holm({"a": 0.001, "b": 0.012, "c": 0.03}) == ["a", "b", "c"]
+    assert holm({}) == []
 
 
 def test_what_cannot_be_told_is_inconclusive_until_the_margin_allows_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from harness.metric import METRICS
 from leaderboard.compare import detectable_from, told_apart
 from leaderboard.pareto import frontier_band, frontier_chances
 from leaderboard.ranking import best_chances, rank_bounds
-from leaderboard.spread import crossed_spread, mean_squares
+from leaderboard.spread import crossed_spread, mean_squares, verdict_degrees
 from leaderboard.statistics import Entry, score_interval
 from tests.leaderboard.simulated import Matrix, answers, panels, truth
 
@@ -76,6 +76,25 @@ def test_equal_entries_are_told_apart_in_at_most_5_percent_of_families(
     wrong = sum(told_apart(one).any() for one in panels(num_rounds, levels, (num_seeds, 300), seed_spreads))
     # Few entries stay close to 5 %, so that as many rounds as chance gives at 5 % must be allowed them.
     assert wrong <= (0.05 * num_rounds if len(levels) > 3 else stats.binom.isf(0.05, num_rounds, 0.05))
+
+
+@pytest.mark.parametrize(("seed_spreads", "most"), [((0.3, 0.3), 5.0), ((0.6, 0.6), 5.2), ((0.1, 0.6), 5.4)])
+def test_a_verdict_on_two_entries_on_five_seeds_is_wrong_in_5_percent(
+    seed_spreads: tuple[float, float], most: float
+) -> None:
+    # 40,000 pairs, for a standard error of 0.11; the interval's own degrees of freedom give 5.2 to 5.6 %.
+    levels = [optimize.brentq(lambda level, s=one: truth(level, s) - truth(1.0, 0.0), 0, 3) for one in seed_spreads]
+    stream, shape, wrong = np.random.default_rng(77), (5, 300), 0
+    for _ in range(100):
+        both = answers(stream, 400, levels, shape, seed_spreads)
+        gaps = both[:, 0] - both[:, 1]
+        squares = mean_squares(gaps)
+        crossed = special.stdtrit(verdict_degrees(squares, 300, 4.0), 0.975) * np.sqrt(
+            crossed_spread(squares, *shape).variance
+        )
+        seeds_alone = special.stdtrit(4, 0.975) * np.sqrt(np.maximum(squares.seed, squares.noise) / gaps[0].size)
+        wrong += int((np.abs(gaps.mean(axis=(1, 2))) > np.maximum(crossed, seeds_alone)).sum())
+    assert 100 * wrong / 40_000 <= most
 
 
 def test_two_blocks_of_equal_entries_are_parted_between_and_not_within() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from leaderboard.spread import UNSEEN, Matrix, Squares, crossed_spread, mean_squares
+from leaderboard.spread import UNSEEN, Matrix, Squares, crossed_spread, mean_squares, verdict_degrees
 
 
 def squares(seed: float, item: float, noise: float) -> Squares:
@@ -36,6 +36,19 @@ def test_what_is_not_seen_of_seeds_limits_the_degrees_of_freedom() -> None:
     assert degrees == pytest.approx(max(UNSEEN * 2, 16 / (1 / 2 + 16 / 999 + 1 / 1998)))
     assert crossed_spread(squares(0.5, 4.0, 1.0), 3, 10).degrees == 9
     assert crossed_spread(squares(0.5, 4.0, 1.0), 3, 1000, free_seed=50.0).degrees > degrees
+
+
+def test_a_verdict_weighs_degrees_of_freedom_by_shares_of_the_variance() -> None:
+    degrees = verdict_degrees(squares(9.0, 4.0, 1.0), 100, 2.0)
+    assert degrees == pytest.approx(12 / (9 / 2 + 3 / 99))
+    assert 2 < degrees < crossed_spread(squares(9.0, 4.0, 1.0), 3, 100).degrees
+    assert verdict_degrees(squares(9.0, 0.5, 1.0), 100, 2.0) == pytest.approx(2)
+
+
+def test_a_verdict_without_a_seed_effect_is_bounded_as_its_interval_is() -> None:
+    assert verdict_degrees(squares(0.5, 4.0, 1.0), 1000, 2.0) == pytest.approx(UNSEEN * 2)
+    assert verdict_degrees(squares(0.5, 4.0, 1.0), 10, 2.0) == 9
+    assert verdict_degrees(squares(0.0, 0.0, 0.0), 10, 2.0) == 1
 
 
 def test_no_spread_at_all_is_no_variance() -> None:

@@ -54,6 +54,15 @@ def test_what_a_run_cost_says_where_it_shared_its_device(tmp_path: Path) -> None
     assert sum("Not comparable: 4 runs shared the device." in page for page in pages) == 1
 
 
+def test_sizes_that_a_record_states_have_columns_and_others_stay_empty(tmp_path: Path) -> None:
+    sizes = {"trained_part_bytes": 88_000, "sent_bytes": 5_000, "checkpoint_bytes": 300}
+    Made(items={"glue/sst2": answers(10, 2)}, sizes=sizes).write(tmp_path)
+    Made(seed=1, items={"glue/sst2": answers(10, 2)}).write(tmp_path)
+    lines = list(csv.DictReader(records_csv(load_records([tmp_path]).runs, {}).splitlines()))
+    found = {line["seed"]: [line[name] for name in ("peak_bytes", *sizes)] for line in lines}
+    assert found == {"0": ["", "88000", "5000", "300"], "1": ["", "", "", ""]}
+
+
 def test_many_records_are_not_put_into_one_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(3):
         Made(seed=seed, items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")

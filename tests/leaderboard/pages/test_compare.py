@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import shutil
@@ -69,10 +71,11 @@ def test_nothing_a_stranger_wrote_leaves_its_place(tmp_path: Path) -> None:
     for method in (evil, "lora"):
         Made(method, {evil: evil}, suite=evil, items={"glue/sst2": answers(20, 3)}).write(tmp_path)
     found = made(tmp_path)
-    assert len(found) == 3
+    assert len(found) == 5
     for path, text in found.items():
-        assert "alert(1)</script>" not in text
-        assert "<!--" not in text
+        if path.endswith((".html", ".js")):
+            assert "alert(1)</script>" not in text
+            assert "<!--" not in text
         assert re.fullmatch(r"[a-z0-9_./-]+", path)
     assert script_json(["<&>"]) == '["\\u003c\\u0026\\u003e"]'
 
@@ -132,6 +135,32 @@ def test_entries_are_picked_on_the_board_and_compared(browser: Any, site: Path) 
     other.wait_for_function("document.querySelectorAll('#basket h2').length === 1")
     assert other.url.count(",") == 1
     assert errors == []
+
+
+@pytest.mark.browser
+def test_a_comparison_is_downloaded_as_it_is_shown(browser: Any, site: Path) -> None:
+    (content,) = (data(path.read_text()) for path in (site / "data").iterdir() if "small" in path.name)
+    chosen = {entry["name"].replace("\u00a0", " "): entry["id"] for entry in content["entries"]}
+    asked = [chosen[name] for name in ("random_mask 1 %", "random_mask 0.01 %", "full")]
+    page = browser.new_page()
+    page.goto((site / "compare.html").as_uri() + f"#section={content['id']}&entries={','.join(asked)}")
+    texts = {}
+    for label in ("CSV", "JSON"):
+        with page.expect_download() as waiting:
+            page.get_by_role("link", name=f"Differences as {label}").click()
+        assert waiting.value.suggested_filename == f"compare-{content['id']}.{label.lower()}"
+        texts[label] = Path(waiting.value.path()).read_text(encoding="utf-8")
+    lines, rows = json.loads(texts["JSON"]), list(csv.DictReader(io.StringIO(texts["CSV"])))
+    assert len(lines) == len(rows) == 3 * (len(content["tasks"]) + len(content["averages"]))
+    (line,) = (one for one in lines if one["task"] == "glue/sst2" and one["second"].endswith("0.01\u00a0%"))
+    assert line["difference"] == pytest.approx(0.1)
+    assert line["low"] < 0.1 < line["high"]
+    assert (line["seeds"], line["items"], line["note"]) == (3, 100, None)
+    assert [float(row["difference"]) for row in rows if row["difference"]] == [
+        one["difference"] for one in lines if one["difference"] is not None
+    ]
+    (lacking,) = (one for one in lines if one["task"] == "glue/sst2" and one["first"].endswith("0.01\u00a0%"))
+    assert (lacking["difference"], lacking["note"]) == (None, "full: diverged")
 
 
 @pytest.mark.browser

@@ -65,7 +65,7 @@ def test_budget_curves_tell_area_and_how_near_they_come_to_full(tmp_path: Path) 
     found = built(Site.of(load_records([tmp_path])))
     text = visible(found["methods/random_mask.html"])
     assert re.search(r"glue/sst2 random_mask 2 1,000 66\.3 \[.*?\] 100,000 89\.0 \[.*?\] 77\.7 \[", text)
-    assert re.search(r"\] \d\d,\d\d\d \[[\d,]+, ([\d,]+|beyond)\] not reached", text)
+    assert re.search(r"\] \d\d,\d\d\d \[[\d,]+, (over )?[\d,]+\] not reached", text)
     assert "Budget curve" not in visible(found["methods/full.html"])
 
 
@@ -97,11 +97,12 @@ def test_a_method_with_trials_alone_has_a_page(tmp_path: Path) -> None:
     ("reach", "text"),
     [
         (Reach(0.95, 0.9, 5e4, 1e4, 9e4, 1.0, "reached"), "50,000 [10,000, 90,000]"),
-        (Reach(0.95, 0.9, 5e4, 1e4, None, 0.9, "reached"), "50,000 [10,000, beyond]"),
+        (Reach(0.95, 0.9, 5e4, 1e4, None, 0.9, "reached"), "50,000 [10,000, over 227,132]"),
+        (Reach(0.95, 0.9, 9e4, None, None, 0.01, "reached"), "90,000 [over 227,132, over 227,132]"),
         (Reach(0.95, 0.9, 1e3, 1e3, 1e3, 1.0, "at the smallest budget or below"), "1,000 or fewer [1,000, 1,000]"),
         (Reach(0.95, 0.9, 5e4, None, None, None, "reached"), "50,000"),
         (Reach(0.95, 0.9, None, None, None, 0.0, "not reached"), "not reached"),
     ],
 )
 def test_reaching_is_worded(reach: Reach, text: str) -> None:
-    assert reach_text(reach).replace("\u00a0", " ") == text
+    assert reach_text(reach, 227_132.0).replace("\u00a0", " ") == text

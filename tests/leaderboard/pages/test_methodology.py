@@ -36,9 +36,15 @@ def test_functions_stand_with_their_docstrings_and_names(empty: Site) -> None:
     assert "_centred" not in text
 
 
+def test_what_only_the_command_compare_computes_with_is_not_on_the_page(empty: Site) -> None:
+    text = page(empty)
+    assert "below_best(p_values)" in text
+    assert "holm(" not in text
+
+
 def test_a_changed_docstring_changes_the_page(empty: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     before = page(empty)
-    monkeypatch.setattr(compare.holm, "__doc__", "Return <nothing>, ``always``.")
+    monkeypatch.setattr(compare.below_best, "__doc__", "Return <nothing>, ``always``.")
     after = page(empty)
     assert "Return &lt;nothing&gt;, <code>always</code>." in after
     assert "Return &lt;nothing&gt;" not in before

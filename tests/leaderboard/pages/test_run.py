@@ -111,7 +111,7 @@ def test_what_no_item_can_tell_is_said_and_groups_of_items_have_no_p_value(tmp_p
         grouped = Made(method, items={"glue/sst2": answers(20, 3, number)}, clusters=clusters, trained=made.trained)
         grouped.write(tmp_path)
     text = text_of(tmp_path, Made("bitfit", task="glue/stsb"))
-    assert "full trains all of N Does not apply: pearson speaks of all items together, not of one." in text
+    assert "full trains all of N Does not apply: Pearson correlation speaks of all items together, not of one." in text
     assert "none: items come in groups" in text_of(tmp_path, Made("bitfit"))
 
 
