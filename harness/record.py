@@ -102,7 +102,7 @@ class Cost(_Block):
     trained_part_bytes: int | None = None
     steps: int | None = None
     sent_bytes: int | None = None
-    """What one of several workers that train apart gave to the others; null where there are none."""
+    """What one of several ranks that train apart gave to the others; null where there are none."""
     checkpoint_bytes: int | None = None
     """What changed in an epoch after the first, for methods that know; see ``harness.updates``."""
 

@@ -1,4 +1,4 @@
-"""Sparse updates: what a method tells whose changes travel, between workers or into checkpoints.
+"""Sparse updates: what a method tells whose changes travel, between ranks or into checkpoints.
 
 The loop and the record know such a method by this, whatever its name.
 """
@@ -13,12 +13,12 @@ class SparseUpdates(Protocol):
     """A method that knows how few bytes its updates take."""
 
     @property
-    def workers(self) -> int:
+    def ranks(self) -> int:
         """Ranks that train apart from each other and merge now and then; with one, ranks share every step as ever."""
         ...
 
     def sent_bytes(self) -> int | None:
-        """Return the bytes that this worker gave to the others so far; none where it trains alone."""
+        """Return the bytes that this rank gave to the others so far; none where it trains alone."""
         ...
 
     def checkpoint_bytes(self) -> int:

@@ -203,7 +203,7 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         Question(
             ("fish_distributed_small",),
             Contest(
-                "two workers that send sparse updates, often or seldom, are as good as dense training, by two points",
+                "two ranks that send sparse updates, often or seldom, are as good as dense training, by two points",
                 tuple((Side("sparse_update", "0.5 %", values), Side("full")) for values in (_OFTEN, _SELDOM)),
                 margin=0.02,
             ),

@@ -66,7 +66,7 @@ def cost(record: Record) -> Facts:
     """Return what a run took beside its time."""
     rate = record.cost.train_items_per_second
     further = {
-        "sent by one worker to the others": record.cost.sent_bytes,
+        "sent by one rank to the others": record.cost.sent_bytes,
         "checkpoint of an epoch after the first": record.cost.checkpoint_bytes,
     }
     return (

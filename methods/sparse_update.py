@@ -3,18 +3,18 @@
 Paper: Sung, Nair, Raffel, Training Neural Networks with Fixed Sparse Masks, NeurIPS 2021,
        https://arxiv.org/abs/2111.09839 (sections on distributed training and on efficient checkpointing)
 Code: https://github.com/varunnair18/FISH
-Maths: as FISH Mask, W' = W + S on the k scalars of largest F_i. Worker j of w trains k scalars of its own, S_j, for m
+Maths: as FISH Mask, W' = W + S on the k scalars of largest F_i. Rank j of w trains k scalars of its own, S_j, for m
 steps on its own rows; then W <- W + sum_j (S_j - S_j before), or the mean of these differences, and all go on from
-there. The w * k best scalars are dealt to the workers in turn (disjoint masks), or all train the k best (equal masks).
-Count: k of each worker, exactly the budget (with charge_head the budget less the head)
+there. The w * k best scalars are dealt to the ranks in turn (disjoint masks), or all train the k best (equal masks).
+Count: k of each rank, exactly the budget (with charge_head the budget less the head)
 Starts at identity: yes, S = 0.
 Differs from the paper: masks are chosen anew before an epoch, right after a merge, or never (the paper's distributed
 runs do so every ten merges); the best scalars are dealt in the order of their places, not of their scores; running
 statistics of batch norms are averaged at merges; no epochs of dense training come first; the head is not charged unless
 charge_head says so. Scalars that leave a mask stay as they are, and new ones begin with zero moments at their tensor's
-step count. After an epoch the merged model is looked at; unless a merge was due, workers go on from where they were. A
-worker's gradient is the number of workers times its rows' share of the mean loss of the batch, so the batch is that of
-all workers together.
+step count. After an epoch the merged model is looked at; unless a merge was due, ranks go on from where they were. A
+rank's gradient is the number of ranks times its rows' share of the mean loss of the batch, so the batch is that of
+all ranks together.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from harness.errors import NotApplicable
 from harness.method import Method, Plan, Samples
 from harness.random import Streams
-from methods.parts.crew import Crew
+from methods.parts.exchange import Exchange
 from methods.parts.kept import KeptPart, check_indices
 from methods.parts.masking import MaskConfig, Masking, deal, empty_supports, num_targeted, targeted_sizes
 from methods.parts.scores import accumulate, add_square, best
@@ -42,7 +42,7 @@ CARD = {
     "year": 2021,
     "code": "https://github.com/varunnair18/FISH",
     "version": 1,
-    "count": "k of each worker, exactly the budget",
+    "count": "k of each rank, exactly the budget",
     "starts_at_identity": True,
     "differs": [
         "masks are chosen anew every epoch or never, not every ten merges",
@@ -67,14 +67,14 @@ class SparseUpdateConfig(MaskConfig):
     samples: int = Field(default=1024, ge=1, description="training rows that are scored; all, where there are fewer")
     charge_head: bool = Field(default=False, description="the size includes the head, as in the paper")
     reselect: bool = Field(default=False, description="choose anew before every epoch but the first")
-    workers: int = Field(default=1, ge=1, description="ranks that train apart; the suite's resources give as many")
-    masks: Literal["disjoint", "equal"] = Field(default="disjoint", description="what different workers train")
-    merge_every: int = Field(default=100, ge=1, description="steps of each worker between merges")
-    merge: Literal["sum", "mean"] = Field(default="sum", description="what is made of the workers' differences")
+    ranks: int = Field(default=1, ge=1, description="ranks that train apart; the suite's resources give as many")
+    masks: Literal["disjoint", "equal"] = Field(default="disjoint", description="what different ranks train")
+    merge_every: int = Field(default=100, ge=1, description="steps of each rank between merges")
+    merge: Literal["sum", "mean"] = Field(default="sum", description="what is made of the ranks' differences")
 
 
 class _Round(NamedTuple):
-    """Where a worker stood between two merges."""
+    """Where a rank stood between two merges."""
 
     own: list[tuple[Tensor, Tensor]]
     """Each tensor that it trains, or whose statistics move, and what was in it."""
@@ -84,16 +84,16 @@ class _Round(NamedTuple):
 
 
 class SparseUpdate(Masking):
-    """Train k scalars at a time, alone or in each of several workers."""
+    """Train k scalars at a time, alone or in each of several ranks."""
 
     Config = SparseUpdateConfig
     config: SparseUpdateConfig
     part: KeptPart
 
     @property
-    def workers(self) -> int:
+    def ranks(self) -> int:
         """See ``harness.updates``."""
-        return self.config.workers
+        return self.config.ranks
 
     def total(self, model: nn.Module, plan: Plan) -> int:
         return plan.total + self.charged(model, plan)
@@ -107,13 +107,13 @@ class SparseUpdate(Masking):
         count = super().count(model, plan)
         if self._share() * count > num_targeted(plan):
             raise NotApplicable(
-                f"largest is {num_targeted(plan) // self._share()} for each of {self.workers} workers with masks of "
+                f"largest is {num_targeted(plan) // self._share()} for each of {self.ranks} ranks with masks of "
                 f"their own on targets {plan.targets.name} ({count} asked)"
             )
         return count
 
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
-        self._num, self._streams, self._crew = self.count(model, plan), streams, Crew(self.workers)
+        self._num, self._streams, self._exchange = self.count(model, plan), streams, Exchange(self.ranks)
         self._sizes = targeted_sizes(plan)
         self._total_steps, self._steps_per_epoch = plan.total_steps, max(1, plan.total_steps // max(1, plan.epochs))
         self._aside: _Round | None = None
@@ -131,14 +131,14 @@ class SparseUpdate(Masking):
         return {f"{name}@values": before for name, before in self._select(epoch).items()}
 
     def after_backward(self) -> None:
-        if self._crew.together():
+        if self._exchange.together():
             for parameter in self.updated().values():
                 if parameter.grad is not None:
-                    parameter.grad.mul_(self.workers)
+                    parameter.grad.mul_(self.ranks)
 
     def after_step(self, step: int) -> None:
         super().after_step(step)
-        if not self._crew.together():
+        if not self._exchange.together():
             return
         looked_at = step % self._steps_per_epoch == 0
         last = looked_at and (self.config.reselect or step == self._total_steps)
@@ -181,11 +181,11 @@ class SparseUpdate(Masking):
         return (f"{asked} samples were asked for, the training set has {had}: all were scored",) if scored else ()
 
     def sent_bytes(self) -> int | None:
-        """See ``harness.updates``: indices of new masks from the first worker, and what was merged from every one."""
-        return self._crew.sent_bytes if self._crew.together() else None
+        """See ``harness.updates``: indices of new masks from the first rank, and what was merged from every one."""
+        return self._exchange.sent_bytes if self._exchange.together() else None
 
     def checkpoint_bytes(self) -> int:
-        """See ``harness.updates``: the k values of each worker, the head, and indices where they are chosen anew.
+        """See ``harness.updates``: the k values of each rank, the head, and indices where they are chosen anew.
 
         An index counts as many bits as tell all targeted scalars apart.
         """
@@ -201,12 +201,12 @@ class SparseUpdate(Masking):
 
     def _share(self) -> int:
         """Return how many masks are chosen at once."""
-        return self.workers if self.config.masks == "disjoint" else 1
+        return self.ranks if self.config.masks == "disjoint" else 1
 
     def _select(self, epoch: int) -> dict[str, Tensor]:
-        """Choose masks, take this worker's, and begin a round; return where its scalars were before."""
+        """Choose masks, take this rank's, and begin a round; return where its scalars were before."""
         masks = _dealt(self._agreed(self._chosen(epoch)), self._share())
-        mine = masks.pop(self._crew.index % len(masks))
+        mine = masks.pop(self._exchange.index % len(masks))
         before = self.part.reselect(mine)
         # Others' masks, and what stands there now, which their deltas are added to.
         self._others = [{name: (i, self.part.at(name, i)) for name, i in mask.items()} for mask in masks]
@@ -233,11 +233,11 @@ class SparseUpdate(Masking):
             return accumulate(self._model, self.part.parameters, losses, add_square)
 
     def _agreed(self, support: Support) -> Support:
-        """Return the first worker's choice: the scores of two devices may differ in their last bits."""
+        """Return the first rank's choice: the scores of two devices may differ in their last bits."""
         device = self._device()
-        sizes = self._crew.agree(torch.tensor([len(support[name]) for name in support], device=device)).tolist()
-        flat = self._crew.agree(torch.cat([indices.to(device) for indices in support.values()]))
-        return dict(zip(support, flat.split(sizes), strict=True))
+        sizes = self._exchange.agree(torch.tensor([len(support[name]) for name in support], device=device)).tolist()
+        flat = self._exchange.agree(torch.cat([indices.to(device) for indices in support.values()]))
+        return dict(zip(support, torch.split(flat, sizes), strict=True))
 
     def _device(self) -> torch.device:
         return next(iter(self.part.parameters.values())).device
@@ -248,30 +248,35 @@ class SparseUpdate(Masking):
     def _round(self) -> _Round:
         moving = [*self.updated().values(), *(now for now, _ in self._statistics.values())]
         own = [(tensor, tensor.detach().clone()) for tensor in moving]
-        return _Round(own, self._start, self._told, self._crew.sent_bytes)
+        return _Round(own, self._start, self._told, self._exchange.sent_bytes)
 
     @torch.no_grad()
     def _take_up(self, aside: _Round) -> None:
         """Go on with a round after the merged model was looked at."""
         for tensor, before in aside.own:
             tensor.copy_(before)
-        self._start, self._told, self._crew.sent_bytes, self._aside = aside.start, aside.told, aside.sent_bytes, None
+        self._start, self._told, self._exchange.sent_bytes, self._aside = (
+            aside.start,
+            aside.told,
+            aside.sent_bytes,
+            None,
+        )
         self._write_others()
         self.part.patch()
 
     @torch.no_grad()
     def _merge(self) -> None:
-        """Add up what all workers changed since the last merge, and let every one go on from there."""
-        scale = 1.0 if self.config.merge == "sum" else 1.0 / self.workers
+        """Add up what all ranks changed since the last merge, and let every one go on from there."""
+        scale = 1.0 if self.config.merge == "sum" else 1.0 / self.ranks
         apart = {name for name in self.own_parameters() if self._share() > 1}
         for name, parameter in self.updated().items():
             change = parameter - self._start[name]
-            parameter.copy_(self._start[name] + scale * (change if name in apart else self._crew.total(change)))
+            parameter.copy_(self._start[name] + scale * (change if name in apart else self._exchange.total(change)))
         for now, _ in self._statistics.values():
-            now.copy_(self._crew.total(now) / self.workers)
+            now.copy_(self._exchange.total(now) / self.ranks)
         if self._share() > 1:
-            self._told = self._crew.gather(torch.cat([values.detach() for values in self.part.values.values()]))
-            self._told.pop(self._crew.index)
+            self._told = self._exchange.gather(torch.cat([values.detach() for values in self.part.values.values()]))
+            self._told.pop(self._exchange.index)
             self._write_others()
         self.part.patch()
         self._begin_round()
@@ -279,7 +284,7 @@ class SparseUpdate(Masking):
     def _write_others(self) -> None:
         """Write what the others' scalars have come to; the masks are known to all, so only values travel."""
         for mask, deltas in zip(self._others, self._told, strict=True):
-            parts = deltas.split([len(indices) for indices, _ in mask.values()])
+            parts = torch.split(deltas, [len(indices) for indices, _ in mask.values()])
             for (name, (indices, base)), delta in zip(mask.items(), parts, strict=True):
                 self.part.write(name, indices, base.float() + delta)
 

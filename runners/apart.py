@@ -29,15 +29,15 @@ def ranks_for(method: Method, ranks: Ranks) -> Ranks:
     """Return how ``ranks`` train a method together: apart from each other where it asks for that.
 
     Raises:
-        NotApplicable: if it asks for another number of workers than there are ranks, or for ranks in shares.
+        NotApplicable: if it asks for another number of ranks than there are, or for ranks in shares.
     """
-    workers = method.workers if isinstance(method, SparseUpdates) else 1
-    if workers == 1:
+    asked = method.ranks if isinstance(method, SparseUpdates) else 1
+    if asked == 1:
         return ranks
     if isinstance(ranks, Shards):
-        raise NotApplicable("its workers train apart, each on a whole backbone; leave sharded out of resources")
-    if ranks.count != workers:
+        raise NotApplicable("its ranks train apart, each on a whole backbone; leave sharded out of resources")
+    if ranks.count != asked:
         raise NotApplicable(
-            f"asks for {workers} workers and has {ranks.count}; give the suite resources: {{ranks: {workers}}}"
+            f"asks for {asked} ranks and has {ranks.count}; give the suite resources: {{ranks: {asked}}}"
         )
     return Apart(ranks.index, ranks.count)

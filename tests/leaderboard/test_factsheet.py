@@ -30,10 +30,10 @@ def test_a_record_gives_its_lists(tmp_path: Path) -> None:
     assert facts["exact zeros in the result"] == "50.00\u00a0%"
 
 
-def test_what_workers_sent_and_checkpoints_hold_is_told_where_it_is_known(tmp_path: Path) -> None:
+def test_what_ranks_sent_and_checkpoints_hold_is_told_where_it_is_known(tmp_path: Path) -> None:
     Made(items={"glue/sst2": answers(20, 3)}, sizes={"sent_bytes": 5_000, "checkpoint_bytes": 300}).write(tmp_path)
     (run,) = load_records([tmp_path]).runs
-    told = (("sent by one worker to the others", "5.0 kB"), ("checkpoint of an epoch after the first", "300 bytes"))
+    told = (("sent by one rank to the others", "5.0 kB"), ("checkpoint of an epoch after the first", "300 bytes"))
     assert cost(run.record)[-2:] == told
     silent = run.record.model_copy(update={"cost": run.record.cost.model_copy(update={"sent_bytes": None})})
     assert cost(silent)[-1:] == told[1:]

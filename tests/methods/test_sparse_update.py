@@ -1,4 +1,4 @@
-"""Sparse updates: workers that train apart end where a plain dense formula does, and what travels is counted."""
+"""Sparse updates: ranks that train apart end where a plain dense formula does, and what travels is counted."""
 
 from __future__ import annotations
 
@@ -41,22 +41,22 @@ def method(started: Specimen) -> SparseUpdate:
     return started.method
 
 
-def begun(ranks: Ranks, **values: Any) -> tuple[Specimen, Trainer]:
+def begun(place: Ranks, /, **values: Any) -> tuple[Specimen, Trainer]:
     """Start a training without dropout."""
     started = attach("sparse_update", backbone("bert"), **{"count": COUNT, "samples": 8, **values})
     for module in started.model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
     job = trainer(started, epochs=EPOCHS, batch_size=BATCH, lr=LR, schedule="constant", warmup=0.0, clip=None)
-    job = replace(job, ranks=ranks_for(started.method, ranks))
+    job = replace(job, ranks=ranks_for(started.method, place))
     started.method.calibrate(started.model, job.samples(examples(ROWS)))
     return started, job
 
 
 def main(index: int, folder: str) -> None:
-    """Train every case as one of two workers; write the states and the weights that came out."""
+    """Train every case as one of two ranks; write the states and the weights that came out."""
     for case, values in CASES.items():
-        started, job = begun(Ranks(index, 2), workers=2, **values)
+        started, job = begun(Ranks(index, 2), ranks=2, **values)
         first = {f"first:{name}": indices for name, indices in method(started).part.indices.items()}
         fitted = job.fit(examples(ROWS), examples(9, seed=1) if case == "seldom" else None)
         losses = [epoch.validation_loss for epoch in fitted.validation]
@@ -96,11 +96,11 @@ def dense(masks: list[dict[str, Tensor]], merge: str, merge_every: int) -> dict[
         batches = list(training_batches(rows.lengths, BATCH, Streams(0), epoch))
         for batch in batches:
             step += 1
-            for worker, (model, tensors, stepper) in enumerate(zip(models, trained, steppers, strict=True)):
-                mine = batch[worker :: len(masks)]
+            for rank, (model, tensors, stepper) in enumerate(zip(models, trained, steppers, strict=True)):
+                mine = batch[rank :: len(masks)]
                 loss = job.protocol.loss(model, job.collate(rows, mine)) * len(mine) * len(masks) / len(batch)
                 loss.backward()  # type: ignore[no-untyped-call]
-                for name, indices in masks[worker].items():
+                for name, indices in masks[rank].items():
                     kept = torch.zeros(tensors[name].numel(), dtype=torch.float64)
                     kept[indices] = 1.0
                     gradient = tensors[name].grad
@@ -119,7 +119,7 @@ def dense(masks: list[dict[str, Tensor]], merge: str, merge_every: int) -> dict[
 
 
 @pytest.mark.parametrize(("masks", "merge"), list(product(["disjoint", "equal"], ["sum", "mean"])))
-def test_two_workers_end_where_the_dense_formula_does(masks: str, merge: str, folder: Path) -> None:
+def test_two_ranks_end_where_the_dense_formula_does(masks: str, merge: str, folder: Path) -> None:
     both = trained(folder, f"{masks}-{merge}")
     for found in both[1:]:
         assert all(torch.equal(one, part(both[0], "model:")[name]) for name, one in part(found, "model:").items())
@@ -134,15 +134,15 @@ def test_two_workers_end_where_the_dense_formula_does(masks: str, merge: str, fo
         torch.testing.assert_close(weights[name].double(), tensor, atol=2e-5, rtol=1e-3)
         moved += int((weights[name] != pristine[name]).sum()) if name in chosen[0] else 0
     assert moved == (2 * COUNT if masks == "disjoint" else COUNT)
-    # What the first worker wrote is all that a fresh backbone needs.
-    fresh = attach("sparse_update", backbone("bert"), count=COUNT, workers=2, masks=masks, merge=merge)
+    # What the first rank wrote is all that a fresh backbone needs.
+    fresh = attach("sparse_update", backbone("bert"), count=COUNT, ranks=2, masks=masks, merge=merge)
     fresh.method.load_state({n: t for n, t in both[0].items() if not n.startswith(("model:", "first:"))})
     assert all(torch.equal(tensor, weights[name]) for name, tensor in fresh.tensors().items())
 
 
 def test_disjoint_masks_hold_the_scalars_that_one_mask_of_twice_the_size_would() -> None:
     whole = attach("sparse_update", backbone("bert"), count=2 * COUNT)
-    mine = attach("sparse_update", backbone("bert"), count=COUNT, workers=2)
+    mine = attach("sparse_update", backbone("bert"), count=COUNT, ranks=2)
     fish = attach("fish", backbone("bert"), count=2 * COUNT)
     for name, indices in method(whole).part.indices.items():
         assert torch.equal(indices, fish.method.part.indices[name]), "the choice is that of FISH"  # type: ignore[attr-defined]
@@ -151,7 +151,7 @@ def test_disjoint_masks_hold_the_scalars_that_one_mask_of_twice_the_size_would()
         assert sorted([*kept.tolist(), *others.tolist()]) == indices.tolist()
 
 
-def test_masks_chosen_anew_let_more_scalars_move_and_workers_stay_equal(folder: Path) -> None:
+def test_masks_chosen_anew_let_more_scalars_move_and_ranks_stay_equal(folder: Path) -> None:
     both = trained(folder, "anew")
     weights = [part(found, "model:") for found in both]
     assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
@@ -175,7 +175,7 @@ def test_what_was_sent_is_what_the_merges_hold(folder: Path) -> None:
     merges = len({4, 8} | {10})  # every fourth step, and the last one
     assert second == merges * 4 * (COUNT + head)
     chosen = 2  # a specimen is calibrated when it starts, and again here
-    assert first == second + chosen * 8 * (tensors + 2 * COUNT), "the first worker also tells what is trained"
+    assert first == second + chosen * 8 * (tensors + 2 * COUNT), "the first rank also tells what is trained"
 
 
 def test_selecting_again_moves_no_weight_and_begins_at_zero() -> None:
@@ -213,18 +213,18 @@ def test_checkpoint_bytes_are_values_head_and_new_indices() -> None:
     anew, _ = begun(Ranks(), reselect=True)
     total = sum(parameter.numel() for parameter in anew.plan.targets.tensors.values())
     assert method(anew).checkpoint_bytes() == -(-(COUNT * (32 + (total - 1).bit_length()) + 32 * head) // 8)
-    two, _ = begun(Ranks(0, 2), workers=2)
+    two, _ = begun(Ranks(0, 2), ranks=2)
     assert method(two).checkpoint_bytes() == 4 * (2 * COUNT + head)
-    assert method(two).sent_bytes() is None, "the other worker is not there"
+    assert method(two).sent_bytes() is None, "the other rank is not there"
 
 
 def test_more_masks_than_scalars_are_refused_before_any_work() -> None:
     loaded = backbone("bert")
     plan = planned(loaded, "linear")
     most = sum(parameter.numel() for parameter in plan.targets.tensors.values())
-    assert SparseUpdate(SparseUpdateConfig(count=most, workers=2, masks="equal")).count(loaded.model, plan) == most
-    with pytest.raises(NotApplicable, match=rf"largest is {most // 3} for each of 3 workers .*\({most // 2} asked\)"):
-        SparseUpdate(SparseUpdateConfig(count=most // 2, workers=3)).count(loaded.model, plan)
+    assert SparseUpdate(SparseUpdateConfig(count=most, ranks=2, masks="equal")).count(loaded.model, plan) == most
+    with pytest.raises(NotApplicable, match=rf"largest is {most // 3} for each of 3 ranks .*\({most // 2} asked\)"):
+        SparseUpdate(SparseUpdateConfig(count=most // 2, ranks=3)).count(loaded.model, plan)
 
 
 @given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4), masks=st.integers(1, 4))

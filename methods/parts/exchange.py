@@ -1,6 +1,6 @@
-"""The crew: the processes that train one part apart from each other, and what they tell one another.
+"""The exchange: the processes that train one part apart from each other, and what they tell one another.
 
-It is torch's process group, as the runner joined it; without one a worker is alone and tells nobody anything. Every
+It is torch's process group, as the runner joined it; without one a rank is alone and tells nobody anything. Every
 exchange is collective: all members take part, in the same order.
 """
 
@@ -10,21 +10,21 @@ import torch
 from torch import Tensor, distributed
 
 
-class Crew:
-    """This process among its fellow workers.
+class Exchange:
+    """This process among its fellow ranks.
 
     Args:
-        size: how many workers there are to be; with one this process works alone, whatever group it is in.
+        size: how many ranks there are to be; with one this process works alone, whatever group it is in.
     """
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.sent_bytes = 0
-        """What this worker gave to the others so far; each of them is told once."""
+        """What this rank gave to the others so far; each of them is told once."""
 
     @property
     def index(self) -> int:
-        """This worker's place, from 0."""
+        """This rank's place, from 0."""
         return distributed.get_rank() if self.together() else 0
 
     def together(self) -> bool:
@@ -32,7 +32,7 @@ class Crew:
         return self.size > 1 and distributed.is_initialized() and distributed.get_world_size() == self.size
 
     def agree(self, tensor: Tensor) -> Tensor:
-        """Return the first worker's tensor, of the same shape and type on all."""
+        """Return the first rank's tensor, of the same shape and type on all."""
         if self.together():
             tensor = tensor.clone()
             distributed.broadcast(tensor, src=0)
@@ -40,7 +40,7 @@ class Crew:
         return tensor
 
     def total(self, tensor: Tensor) -> Tensor:
-        """Return the sum of all workers' tensors."""
+        """Return the sum of all ranks' tensors."""
         if self.together():
             tensor = tensor.clone()
             distributed.all_reduce(tensor)
@@ -48,7 +48,7 @@ class Crew:
         return tensor
 
     def gather(self, tensor: Tensor) -> list[Tensor]:
-        """Return every worker's tensor, of the same shape and type on all, in the order of their places."""
+        """Return every rank's tensor, of the same shape and type on all, in the order of their places."""
         if not self.together():
             return [tensor]
         found = [torch.empty_like(tensor) for _ in range(self.size)]
