@@ -125,7 +125,7 @@ def words_of(group: Group, measure: Measure) -> str:
         return ""
     ranking = group.ranking
     if ranking is None:
-        return f"Not compared, as {wording.UNCOMPARED}"
+        return "Not compared: fewer than two entries can be."
     others = [place for place in ranking.places if place.name != ranking.best]
     below = [place.name for place in others if place.below_best]
     beside = [place.name for place in others if not place.below_best]

@@ -351,7 +351,7 @@
         href: this.urls[index], download: `compare-${this.data.id}.${label.toLowerCase()}`,
         "aria-label": `Differences as ${label}`,
       }, label));
-      return make("p", { class: "quiet" }, "Downloads: ", links[0], " \u00b7 ", links[1]);
+      return make("p", { class: "quiet files" }, "Downloads: ", links[0], " \u00b7 ", links[1]);
     }
 
     records() {
