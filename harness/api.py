@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from leaderboard.releases import Frozen
     from runners.forecast import Forecast
     from runners.plan import Plan
+    from runners.process import Options
     from runners.reproduce import Reproduction
     from runners.warm import Warm
     from runners.watched import Watched
@@ -98,12 +100,16 @@ def _plan(
         if status not in ON_REQUEST:
             raise UnknownName("status", status, ON_REQUEST, "--retry")
     # A run with a folder passed this before; a finished suite must not wait for the methods' libraries.
-    tried = set(os.listdir(folder)) if folder.is_dir() else set()
-    new = [spec for spec in expansion.first() if run_id(spec) not in tried]
-    if new:
+    if new := _untried(expansion, folder):
         check_grids(expansion.searches)
     check_values(new)
     return plan(expansion, folder, source, retry, look=look)
+
+
+def _untried(expansion: Expansion, folder: Path) -> list[Spec]:
+    """Return the runs of which nothing was ever started in a folder, finals that wait for a search left out."""
+    tried = set(os.listdir(folder)) if folder.is_dir() else set()
+    return [spec for spec in expansion.first() if run_id(spec) not in tried]
 
 
 def run_suite(
@@ -143,8 +149,8 @@ def run_suite(
     from runners.cells import write_cells
     from runners.executor import check as check_executor
     from runners.forecast import Speeds, past
-    from runners.local import default_workers
-    from runners.process import Options
+    from runners.local import start_early
+    from runners.spares import Spares
     from runners.status import Notes
     from runners.sweep import hold, output_folder
     from runners.sweep import run as run_plan
@@ -156,42 +162,67 @@ def run_suite(
     folder, source = output_folder(expansion.suite.name, out), DataSource.of(mirror)
     if executor == "local":
         _check_device(device)
-    if not folder.exists():
-        _plan(expansion, folder, source, retry)  # bad input ends here, before a folder is made for it
-    with hold(folder):
+
+    def options(where: str) -> Options:
+        return _options(expansion.suite, folder, source, where, workers, runs_per_device, executor, address)
+
+    new, spares = len(_untried(expansion, folder)), Spares()
+    if new and executor == "local":  # the libraries are read while the suite is planned, which needs some of them too
+        spares = start_early(options(resolve_device(device)), new)
+    with ExitStack() as held:
+        held.enter_context(spares)
+        if not folder.exists():
+            _plan(expansion, folder, source, retry)  # bad input ends here, before a folder is made for it
+        held.enter_context(hold(folder))
         planned = _plan(expansion, folder, source, retry)
         todo = [run for run in planned.runs if run.state in ("todo", "stale")]
         if not todo and all(run.record for run in planned.runs):
             write_cells(planned)
             return SuiteResult(planned, folder, 0)
         where = resolve_device(device) if todo and executor == "local" else device if todo else "cpu"
-        ranks = expansion.suite.resources.ranks
-        own = default_workers(expansion.suite.threads, where, runs_per_device, ranks) if executor == "local" else None
-        options = Options(
-            out=folder,
-            suite=expansion.suite.name,
-            mirror=source.mirror,
-            device=where,
-            threads=expansion.suite.threads,
-            workers=workers or own,
-            keep=expansion.suite.keep,
-            max_minutes=expansion.suite.max_minutes,
-            checkpoint_minutes=expansion.suite.checkpoint_minutes,
-            runs_per_device=runs_per_device,
-            executor=executor,
-            address=address,
-            resources=expansion.suite.resources,
-        )
+        chosen = options(where)
         kind, speeds = f"workers of {executor}", Speeds()  # whose devices are not known here
         if executor == "local":
             kind, speeds = past(folder, where, expansion.suite.threads)
-        watched = Watched(planned, folder, options.workers, kind, speeds)
+        watched = Watched(planned, folder, chosen.workers, kind, speeds)
         watched.audience += [observe(watched)] if observe else []
         with Notes(watched):
-            interrupted = run_plan(planned, options, watched, speeds)
+            interrupted = run_plan(planned, chosen, watched, speeds, spares)
         left = _plan(expansion, folder, source)
         write_cells(left)
         return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
+
+
+def _options(
+    suite: Suite,
+    folder: Path,
+    source: DataSource,
+    device: str,
+    workers: int | None,
+    runs_per_device: int,
+    executor: str,
+    address: str | None,
+) -> Options:
+    from runners.local import default_workers
+    from runners.process import Options
+
+    ranks = suite.resources.ranks
+    own = default_workers(suite.threads, device, runs_per_device, ranks) if executor == "local" else None
+    return Options(
+        out=folder,
+        suite=suite.name,
+        mirror=source.mirror,
+        device=device,
+        threads=suite.threads,
+        workers=workers or own,
+        keep=suite.keep,
+        max_minutes=suite.max_minutes,
+        checkpoint_minutes=suite.checkpoint_minutes,
+        runs_per_device=runs_per_device,
+        executor=executor,
+        address=address,
+        resources=suite.resources,
+    )
 
 
 def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto") -> Forecast:
@@ -437,6 +468,8 @@ def resolve_device(name: str) -> str:
     Raises:
         UnknownName: for a device that is not here.
     """
+    if name == "cpu":  # which needs no tensor library to know
+        return name
     import torch
 
     if name == "auto":

@@ -19,6 +19,7 @@ from runners.attempt import Attempt, attempts, close_without_worker, open_attemp
 from runners.process import Options
 from runners.queue import Job, Queue
 from runners.seat import Death, Seat
+from runners.spares import Spares
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]
 """Told each event and the run it is of, or none for the whole matrix (Any: events are JSON)."""
@@ -36,8 +37,10 @@ class Executor(ABC):
     ``drain`` and ``stop`` may be called from a signal handler.
     """
 
-    def __init__(self, options: Options, observe: Observer, queue: Queue) -> None:
+    def __init__(self, options: Options, observe: Observer, queue: Queue, spares: Spares | None = None) -> None:
         self.options, self.observe, self.queue = options, observe, queue
+        self.spares = spares or Spares()
+        """Workers on this machine that were started before the queue was known."""
         self.needs = ExitStack()
         """What ``__exit__`` gives back."""
         self._seats: set[Seat] = set()
@@ -225,7 +228,7 @@ def check(name: str, address: str | None = None) -> None:
         raise MissingPrerequisite(missing)
 
 
-def executor(options: Options, observe: Observer, queue: Queue) -> Executor:
+def executor(options: Options, observe: Observer, queue: Queue, spares: Spares | None = None) -> Executor:
     """Return the executor that the options name; see ``check``."""
-    made: Executor = importlib.import_module(EXECUTORS[options.executor]).EXECUTOR(options, observe, queue)
+    made: Executor = importlib.import_module(EXECUTORS[options.executor]).EXECUTOR(options, observe, queue, spares)
     return made

@@ -10,7 +10,9 @@ import psutil
 from harness.backbone import BackboneFiles, locate
 from harness.spec import Spec
 from runners.executor import Executor
+from runners.process import Options, WorkerProcess
 from runners.seat import LocalSeat, Seat
+from runners.spares import Spares
 
 WORKER_BYTES = 400 << 20
 """What a worker takes before it loads weights: 300 MB of libraries, and a task's encoded rows."""
@@ -25,7 +27,7 @@ class LocalExecutor(Executor):
 
     def seat(self, lane: int) -> Seat:
         """Return a seat on the device whose turn it is."""
-        return LocalSeat(self.options, _variables(self.options.device, lane, self.options.resources.ranks))
+        return LocalSeat(self.options, _variables(self.options, lane), self.spares.take(lane))
 
     def doubts(self, specs: Sequence[Spec]) -> list[str]:
         """Return the arithmetic where the memory of this machine does not serve so many workers."""
@@ -33,6 +35,12 @@ class LocalExecutor(Executor):
         workers, available = min(self.num_seats(), len(specs)), psutil.virtual_memory().available
         copies = COPIES if self.options.device == "cpu" else 1
         return list(too_many(workers, max(map(weight_bytes, files), default=0), available, copies))
+
+
+def start_early(options: Options, num_runs: int) -> Spares:
+    """Start the workers of so many runs before it is known what these are: loading libraries takes seconds."""
+    lanes = range(min(options.workers or 1, num_runs))
+    return Spares([WorkerProcess(options, options.threads, _variables(options, lane)) for lane in lanes])
 
 
 def default_workers(threads: int, device: str = "cpu", runs_per_device: int = 1, ranks: int = 1) -> int:
@@ -75,8 +83,8 @@ def visible_to(index: int, visible: str | None) -> str:
     return names[index].strip() if names else str(index)
 
 
-def _variables(device: str, lane: int, ranks: int) -> Mapping[str, str]:
-    count = num_devices(device)
+def _variables(options: Options, lane: int) -> Mapping[str, str]:
+    count, ranks = num_devices(options.device), options.resources.ranks
     own = [(lane * ranks + rank) % count for rank in range(ranks)] if count > 1 else []
     # A worker that sees one device calls it cuda: its records then differ in nothing from those of another's.
     return {VISIBLE: ",".join(visible_to(index, os.environ.get(VISIBLE)) for index in own)} if own else {}

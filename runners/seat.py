@@ -40,11 +40,13 @@ class Seat(Protocol):
 
 
 class LocalSeat:
-    """A seat on this machine: it starts its worker with the first job, and replaces one that is spent."""
+    """A seat on this machine: it starts its worker with the first job, if it has none, and replaces a spent one."""
 
-    def __init__(self, options: Options, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, options: Options, variables: Mapping[str, str] | None = None, spare: WorkerProcess | None = None
+    ) -> None:
         self._options, self._variables = options, dict(variables or {})
-        self._worker: WorkerProcess | None = None
+        self._worker = spare
         self._killed = False
 
     def execute(self, job: Job, observe: Observe) -> Death | None:

@@ -33,6 +33,7 @@ from runners.forecast import Speeds
 from runners.plan import Plan
 from runners.process import Options
 from runners.queue import Queue
+from runners.spares import Spares
 from runners.trials import RERUN
 
 LOCK_WAIT = 5.0
@@ -43,8 +44,15 @@ class Busy(UserError, RuntimeError):
     """Another scheduler works on the same folder."""
 
 
-def run(planned: Plan, options: Options, observe: Observer, speeds: Speeds) -> bool:
+def run(planned: Plan, options: Options, observe: Observer, speeds: Speeds, spares: Spares | None = None) -> bool:
     """Run what a plan calls todo or stale, the longest first, and what its searches ask for in answer.
+
+    Args:
+        planned: what is still to do.
+        options: of every worker.
+        observe: told each event.
+        speeds: what is known of how long runs take.
+        spares: workers that have been started already; those that are not needed stay the caller's.
 
     Returns:
         Whether an interrupt ended it early.
@@ -54,7 +62,7 @@ def run(planned: Plan, options: Options, observe: Observer, speeds: Speeds) -> b
     specs = [one.spec for one in agenda.todo()]
     # Without a search nothing is added, and no worker is started for runs that may come.
     queue = Queue(specs, follow=agenda if planned.waiting else None, speeds=speeds)
-    with executor(options, observe, queue) as started, _interrupts(started) as interrupts:
+    with executor(options, observe, queue, spares) as started, _interrupts(started) as interrupts:
         for doubt in started.doubts(specs):
             observe(None, {"type": "warning", "message": doubt})
         started.run()

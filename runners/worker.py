@@ -8,6 +8,7 @@ pipe means that the scheduler is gone: the worker then stops at once, and its at
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import queue
@@ -125,11 +126,16 @@ def main() -> NoReturn:
     from harness.data import DataSource
 
     source = DataSource.of(options.mirror)
+    gc.disable()  # it would walk over the libraries' objects a thousand times as they load: a fifth of what that takes
     import torch
 
+    from runners.execute import prepare_scoring
     from runners.peers import Peers, device_of, home_of
     from runners.warm import Warm
 
+    prepare_scoring()
+    gc.freeze()  # and over all of them in every run
+    gc.enable()
     torch.set_num_threads(options.threads)
     together, sharded = options.ranks > 1, options.sharded
     peers = Peers(options.ranks, options.device, options.threads, options.mirror, sharded) if together else None
