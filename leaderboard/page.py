@@ -40,9 +40,6 @@ class Asked(NamedTuple):
 PLAIN = Asked()
 
 
-PLAIN = Asked()
-
-
 def build_board(folders: Sequence[Path], out: Path, judge: Judge | None = None, asked: Asked = PLAIN) -> BoardSummary:
     """Write the board of all records under some folders; one that is as it would be written is left as it is.
 
@@ -70,17 +67,21 @@ def build_board(folders: Sequence[Path], out: Path, judge: Judge | None = None, 
 
 
 def _build(folders: Sequence[Path], out: Path, judge: Judge | None, asked: Asked) -> state.State:
-    from leaderboard.cells import Mode  # here, so that an unchanged site loads nothing
+    from threadpoolctl import threadpool_limits  # here, so that an unchanged site loads nothing
+
+    from leaderboard.cells import Mode
     from leaderboard.load import load_records
     from leaderboard.releases import Archive, read_archive
     from leaderboard.site import Site, Trust
     from leaderboard.writing import write
 
-    loaded = load_records(folders)
-    stale = (judge or Trust()).stale(run.record for run in loaded.runs)
-    archive = read_archive(asked.releases) if asked.releases else Archive()
-    site = Site.of(loaded, stale, Mode(asked.published), archive)
-    written = write(pages_of(site), out)
+    # The last bits of a product of matrices hang on how many threads share it; and forks fill the cores already.
+    with threadpool_limits(1, user_api="blas"):
+        loaded = load_records(folders)
+        stale = (judge or Trust()).stale(run.record for run in loaded.runs)
+        archive = read_archive(asked.releases) if asked.releases else Archive()
+        site = Site.of(loaded, stale, Mode(asked.published), archive)
+        written = write(pages_of(site), out)
     outputs = state.outputs_digest(out, written)
     return state.State("", outputs, written, loaded.num_records, site.unreadable, asked.published)
 

@@ -8,12 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import html5lib
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from harness.record import EpochMetrics, Failure
+from harness.record import EpochMetrics, Failure, Record
 from leaderboard.page import build_board
 from leaderboard.state import STATE
 from tests.leaderboard.making import Judged, Made, answers, card
@@ -286,6 +288,24 @@ def test_ties_are_shown_as_equals(tmp_path: Path) -> None:
     text = words(build_board([tmp_path / "records"], tmp_path / "site").page)
     assert "Not told apart from it: lora (0.0)." in text
     assert "Frontier of the means: bitfit and lora" in text
+
+
+def test_matrices_are_multiplied_by_one_thread_as_more_would_change_the_last_bits(tmp_path: Path) -> None:
+    seen: list[int] = []
+
+    class Watching(Judged):
+        def stale(self, records: Iterable[Record]) -> Mapping[str, str]:
+            seen.extend(num_threads())
+            return super().stale(records)
+
+    def num_threads() -> list[int]:
+        return [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"]
+
+    Made().write(tmp_path / "records")
+    with threadpool_limits(2, user_api="blas"):
+        build_board([tmp_path / "records"], tmp_path / "site", Watching({}))
+        assert set(num_threads()) == {2}
+    assert set(seen) == {1}
 
 
 def test_the_board_loads_no_tensor_library() -> None:
