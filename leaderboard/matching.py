@@ -14,11 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from leaderboard.cells import Cell, Ground, Row, differing, obstacle, tabulate
+from leaderboard.cells import Cell, Ground, Row, obstacle
 from leaderboard.columns import Column
 from leaderboard.grouping import asked
 from leaderboard.load import Run
 from leaderboard.statistics import ALL_AGREE, Entry
+from leaderboard.tabulation import differing, tabulate
 
 Key = tuple[Ground, str, str]
 """Ground, the method as asked for, and task: what makes two cells the same one."""

@@ -13,11 +13,11 @@ from typing import NamedTuple
 import numpy as np
 
 from harness.errors import UnknownName
-from leaderboard.cells import tabulate
 from leaderboard.claims import QUESTIONS, Verdict, judged
 from leaderboard.cleaning import DATA, read
 from leaderboard.load import Run
 from leaderboard.reported import Number, hub_name, is_split, reported
+from leaderboard.tabulation import tabulate
 
 ALIKE = 0.1
 """Share by which sizes may differ and still be one: papers round theirs."""

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from harness.record import Record
 from leaderboard import exports, pages
-from leaderboard.cells import NORMAL, Mode, Section, Table, tabulate
+from leaderboard.cells import NORMAL, Mode, Section
 from leaderboard.gallery import Gallery
 from leaderboard.load import Loaded, Run
 from leaderboard.sheet import Sheet
+from leaderboard.tabulation import Table, tabulate
 
 if TYPE_CHECKING:
     from leaderboard.releases import Archive, Release

@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 import harness.record as record
 import harness.spec as spec
-from leaderboard import cells, columns, load, paths, statistics
+from leaderboard import cells, columns, load, paths, statistics, tabulation
 from leaderboard.docstrings import attributes, inline, to_html
 from leaderboard.rendering import render
 from leaderboard.site import Page, Site
@@ -35,6 +35,7 @@ MODULES = (
     "leaderboard.duels",
     "leaderboard.flips",
     "leaderboard.cells",
+    "leaderboard.tabulation",
     "leaderboard.reported",
 )
 """What computes, in a reader's order: from the interval of one number to the order of many."""
@@ -66,7 +67,7 @@ MARKS: tuple[tuple[str, object, str], ...] = (
     ("not run", cells.Cell, "missing"),
     ("data state", record.Digests, "data_state"),
     ("mixed environment", cells.Row, "mixed"),
-    ("environment facts left out", cells, "NOT_ENVIRONMENT"),
+    ("environment facts left out", tabulation, "NOT_ENVIRONMENT"),
     ("newest version", columns.Column, "version"),
 )
 

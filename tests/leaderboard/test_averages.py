@@ -12,10 +12,11 @@ from scipy import stats
 from harness import registry
 from leaderboard import averages as boards
 from leaderboard.averages import Average, average, averages_of, gain, mean_rank, normalised_gain, suite_average
-from leaderboard.cells import Cell, tabulate
+from leaderboard.cells import Cell
 from leaderboard.load import load_records
 from leaderboard.page import build_board
 from leaderboard.statistics import score_interval
+from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.simulated import answers as simulated
 from tests.leaderboard.simulated import entries

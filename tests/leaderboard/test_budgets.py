@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from harness.spec import Budget
 from leaderboard.budgets import FEWEST, MOST, Sized, Slice, nearest, sized, slices
-from leaderboard.cells import tabulate
 from leaderboard.load import load_records
+from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import TOTAL, Made, answers
 
 COUNTS = st.one_of(st.none(), st.just(0.0), st.floats(1, 1e8))

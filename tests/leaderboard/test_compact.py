@@ -10,12 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.record import Failure
-from leaderboard.cells import Cell, tabulate
+from leaderboard.cells import Cell
 from leaderboard.columns import Measure
 from leaderboard.compact import chance, is_empty, letters, marks, ranks, score_cell, shared, span, value_cell
 from leaderboard.load import load_records
 from leaderboard.ranking import Place, letter
 from leaderboard.statistics import Interval
+from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import Made, answers
 
 PERCENT = Measure("accuracy", True, "%", 0.5, 1.0)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from leaderboard.cells import Row, tabulate
+from leaderboard.cells import Row
 from leaderboard.costs import Bill, costs, counted
 from leaderboard.load import load_records
+from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import Made, answers
 
 

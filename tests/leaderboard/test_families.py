@@ -6,9 +6,9 @@ from pathlib import Path
 
 from harness.record import Failure
 from harness.spec import Budget
-from leaderboard.cells import tabulate
 from leaderboard.families import Family, families
 from leaderboard.load import load_records
+from leaderboard.tabulation import tabulate
 from leaderboard.wording import names
 from tests.leaderboard.making import Made, answers
 

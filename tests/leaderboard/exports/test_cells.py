@@ -7,13 +7,13 @@ import json
 from pathlib import Path
 
 from harness.record import Failure
-from leaderboard.cells import tabulate
 from leaderboard.downloads import downloads_of, downloads_of_method, downloads_of_task
 from leaderboard.exports.cells import FIELDS, cells_csv, cells_json, lines
 from leaderboard.load import load_records
 from leaderboard.page import build_board
 from leaderboard.sheet import Sheet
 from leaderboard.site import Site
+from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import write_small_board
 

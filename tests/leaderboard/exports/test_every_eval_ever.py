@@ -13,9 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from leaderboard.cells import Section, tabulate
+from leaderboard.cells import Section
 from leaderboard.exports.every_eval_ever import SCHEMA_VERSION, archive, logs
 from leaderboard.load import load_records
+from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import Made, answers, card
 from tests.leaderboard.small_board import write_small_board
 

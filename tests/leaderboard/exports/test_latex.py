@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from leaderboard.cells import tabulate
 from leaderboard.exports.latex import COLUMNS, latex
 from leaderboard.load import load_records
 from leaderboard.sheet import Sheet
+from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import write_small_board
 

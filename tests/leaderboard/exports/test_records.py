@@ -10,10 +10,10 @@ import pytest
 
 from harness.record import Failure
 from leaderboard import downloads
-from leaderboard.cells import differing
 from leaderboard.exports.records import FIELDS, records_csv, records_json
 from leaderboard.load import load_records
 from leaderboard.page import build_board
+from leaderboard.tabulation import differing
 from tests.leaderboard.making import Made, answers, card
 
 
