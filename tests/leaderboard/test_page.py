@@ -301,10 +301,10 @@ def test_matrices_are_multiplied_by_one_thread_as_more_would_change_the_last_bit
     def num_threads() -> list[int]:
         return [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"]
 
-    Made().write(tmp_path / "records")
+    Made(items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")
     with threadpool_limits(2, user_api="blas"):
         build_board([tmp_path / "records"], tmp_path / "site", Watching({}))
-        assert set(num_threads()) == {2}
+        assert 2 in num_threads()
     assert set(seen) == {1}
 
 
