@@ -19,7 +19,9 @@ rows = generated_once
 def bits(outcome: Outcome) -> tuple[Any, ...]:
     """Everything of an outcome that must be the same every time, to the last bit."""
     assert outcome.reusable
-    state = {name: tensor.numpy().tobytes() for name, tensor in (outcome.state or {}).items()}
+    state = {
+        name: tensor.reshape(-1).view(torch.uint8).numpy().tobytes() for name, tensor in (outcome.state or {}).items()
+    }
     items = outcome.items.to_pydict() if outcome.items is not None else None
     return state, items, outcome.validation, outcome.best_epoch, outcome.scores, outcome.counts, outcome.digests
 
