@@ -48,7 +48,6 @@ def test_a_verdict_weighs_degrees_of_freedom_by_shares_of_the_variance() -> None
 def test_a_verdict_without_a_seed_effect_is_bounded_as_its_interval_is() -> None:
     assert verdict_degrees(squares(0.5, 4.0, 1.0), 1000, 2.0) == pytest.approx(UNSEEN * 2)
     assert verdict_degrees(squares(0.5, 4.0, 1.0), 10, 2.0) == 9
-    assert verdict_degrees(squares(0.0, 0.0, 0.0), 10, 2.0) == 1
 
 
 def test_no_spread_at_all_is_no_variance() -> None:
