@@ -23,7 +23,6 @@ class Spares:
 
     def __exit__(self, *_: object) -> None:
         """End those that are left."""
-        while self._waiting:
-            _, worker = self._waiting.popitem()
+        for worker in self._waiting.values():
             worker.kill()
             worker.close()

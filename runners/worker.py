@@ -129,9 +129,9 @@ def main() -> NoReturn:
     gc.disable()  # it would walk over the libraries' objects a thousand times as they load: a fifth of what that takes
     import torch
 
-    from runners.execute import prepare_scoring
     from runners.peers import Peers, device_of, home_of
     from runners.warm import Warm
+    from tasks.metrics.module import prepare as prepare_scoring
 
     prepare_scoring()
     gc.freeze()  # and over all of them in every run
