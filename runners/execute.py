@@ -187,6 +187,9 @@ def execute(
         if sharded:
             fitted.state = sharded.whole(fitted.state)
         outcome.take(fitted, spec.training.batch_size, spec.training.accumulation)
+        # Scalars may have moved beyond those that are trained at a time.
+        stored = method.stored_bits() + method.statistics_bits()
+        outcome.counts = outcome.counts.model_copy(update={"stored_bits": stored})
         if isinstance(method, SparseUpdates):
             outcome.sent_bytes, outcome.checkpoint_bytes = method.sent_bytes(), method.checkpoint_bytes()
         if savepoints and savepoints.continued_from:

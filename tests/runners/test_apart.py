@@ -50,6 +50,7 @@ def test_ranks_that_merge_leave_one_record_with_what_they_sent_and_the_epochs_wr
     head = record.counts.head
     assert record.counts.trained == 100
     assert record.cost.checkpoint_bytes == 4 * (2 * 100 + head)
+    assert record.counts.stored_bits > 2 * 100 * 32, "the other rank's scalars are in the model, too"
     merged = record.cost.sent_bytes
     assert merged is not None
     assert record.cost.steps is not None
