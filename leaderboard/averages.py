@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from harness.registry import averages
 from leaderboard.cells import Cell, Section
@@ -97,7 +97,7 @@ def weighted(parts: Sequence[tuple[float, Interval | None]]) -> Interval:
     if not variance:  # which is no proof that another seed would give the same
         return Interval(mean, None, None, num_seeds, num_items, "none of its tasks shows a spread")
     degrees = variance**2 / sum(part**2 / free for part, free in spreads)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, degrees)) * variance**0.5
+    half = float(special.stdtrit(degrees, (1 + LEVEL) / 2)) * variance**0.5
     return Interval(mean, mean - half, mean + half, num_seeds, num_items, bases.pop(), variance**0.5, degrees)
 
 
@@ -190,6 +190,7 @@ def mean_rank(
 
 def _mean_ranks(panels: Sequence[Panel], weights: Sequence[float]) -> dict[str, Outcome]:
     """Average ranks over panels of the same rows."""
+    from scipy import stats  # takes a third of a second, which all that needs no ranks need not wait for
 
     def ranks(scores: Matrix, panel: Panel) -> Matrix:
         return np.asarray(stats.rankdata(-panel.sign * np.round(scores, 12), axis=-1))

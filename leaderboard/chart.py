@@ -13,8 +13,6 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-import altair as alt
-
 from leaderboard.labels import Box, Wish, along, around, place
 from leaderboard.marks import HEIGHT, WIDTH, Drawing, Frame, Quoted, Series, frame_of, marker, ticks
 
@@ -45,6 +43,8 @@ def specification(drawing: Drawing) -> Specification:
 @cache
 def _empty() -> Specification:
     """Return the chart without rows; what it draws later lies over what it draws first."""
+    import altair as alt  # takes half a second, which whoever draws nothing need not wait for
+
     x = alt.X("x:Q", scale=alt.Scale(type="log", nice=False))
     y = alt.Y("y:Q", scale=alt.Scale(nice=False, zero=False))
     ground = alt.value(GROUND)

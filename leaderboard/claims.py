@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from scipy import stats
+from scipy import special
 
 from leaderboard.averages import weighted
 from leaderboard.cells import Row, Section, obstacle
@@ -145,7 +145,7 @@ def judged(questions: Sequence[Question], sections: Sequence[Section]) -> Iterat
 def _fails(one: Interval, margin: float, num_pairs: int) -> bool:
     if one.error is None or one.degrees is None:
         return False
-    below = stats.t.cdf((one.estimate + margin) / one.error, one.degrees)
+    below = special.stdtr(one.degrees, (one.estimate + margin) / one.error)
     return bool(below < (1 - LEVEL) / 2 / num_pairs)
 
 

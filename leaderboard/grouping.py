@@ -23,11 +23,13 @@ def asked(spec: Spec) -> str:
 
 def without_collisions(runs: Sequence[Run]) -> list[tuple[Settings, list[Run]]]:
     """Split a row by its settings where otherwise two runs of one seed and task would share a cell."""
-    every = {run.run_id: _settings(run.record.spec) for run in runs}
     places: dict[tuple[int, str], list[str]] = defaultdict(list)
     for run in runs:
         for task in run.record.spec.score:
             places[run.record.spec.seed, task].append(run.run_id)
+    if all(len(sharing) == 1 for sharing in places.values()):
+        return [((), list(runs))] if runs else []
+    every = {run.run_id: _settings(run.record.spec) for run in runs}
     differ: set[str] = set()
     for sharing in places.values():
         first = every[sharing[0]]
