@@ -10,11 +10,9 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness import provenance, registry
-from harness.backbone import locate
 from harness.data import DataSource
-from harness.environment import limit_threads
-from harness.errors import MissingPrerequisite, NoData, UnknownName, UnwritableFolder
+from harness.devices import check_device, resolve_device
+from harness.errors import UnknownName, UnwritableFolder
 from harness.freshness import Freshness
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status, run_id, uncollected
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     from runners.forecast import Forecast
     from runners.plan import Plan
     from runners.process import Options
-    from runners.reproduce import Reproduction
-    from runners.warm import Warm
     from runners.watched import Watched
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]  # Any: events are JSON
@@ -149,7 +145,8 @@ def run_suite(
     from runners.cells import write_cells
     from runners.executor import check as check_executor
     from runners.forecast import Speeds, past
-    from runners.local import start_early
+    from runners.local import default_workers, start_early
+    from runners.process import Options
     from runners.spares import Spares
     from runners.status import Notes
     from runners.sweep import hold, output_folder
@@ -161,10 +158,27 @@ def run_suite(
     expansion = load_suite(suite, only, settings)
     folder, source = output_folder(expansion.suite.name, out), DataSource.of(mirror)
     if executor == "local":
-        _check_device(device)
+        check_device(device)
 
     def options(where: str) -> Options:
-        return _options(expansion.suite, folder, source, where, workers, runs_per_device, executor, address)
+        of, own = expansion.suite, None
+        if executor == "local":
+            own = default_workers(of.threads, where, runs_per_device, of.resources.ranks)
+        return Options(
+            out=folder,
+            suite=of.name,
+            mirror=source.mirror,
+            device=where,
+            threads=of.threads,
+            workers=workers or own,
+            keep=of.keep,
+            max_minutes=of.max_minutes,
+            checkpoint_minutes=of.checkpoint_minutes,
+            runs_per_device=runs_per_device,
+            executor=executor,
+            address=address,
+            resources=of.resources,
+        )
 
     new, spares = len(_untried(expansion, folder)), Spares()
     if new and executor == "local":  # the libraries are read while the suite is planned, which needs some of them too
@@ -193,38 +207,6 @@ def run_suite(
         return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
 
 
-def _options(
-    suite: Suite,
-    folder: Path,
-    source: DataSource,
-    device: str,
-    workers: int | None,
-    runs_per_device: int,
-    executor: str,
-    address: str | None,
-) -> Options:
-    from runners.local import default_workers
-    from runners.process import Options
-
-    ranks = suite.resources.ranks
-    own = default_workers(suite.threads, device, runs_per_device, ranks) if executor == "local" else None
-    return Options(
-        out=folder,
-        suite=suite.name,
-        mirror=source.mirror,
-        device=device,
-        threads=suite.threads,
-        workers=workers or own,
-        keep=suite.keep,
-        max_minutes=suite.max_minutes,
-        checkpoint_minutes=suite.checkpoint_minutes,
-        runs_per_device=runs_per_device,
-        executor=executor,
-        address=address,
-        resources=suite.resources,
-    )
-
-
 def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto") -> Forecast:
     """Return how long what a plan still needs will take, by past records of the same kind of device.
 
@@ -240,7 +222,7 @@ def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: 
     from runners.forecast import Speeds, forecast, job, past
     from runners.local import default_workers
 
-    _check_device(device)
+    check_device(device)
     _check_counts({"--workers": workers})
     todo = [run.spec for run in (*plan.runs, *plan.waiting) if run.state in ("todo", "stale")]
     if not todo:  # neither records nor a tensor library are needed to know
@@ -249,101 +231,6 @@ def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: 
     kind, speeds = past(out, where, threads)
     number = workers or default_workers(threads, where)
     return forecast(map(job, todo), speeds, kind, number)
-
-
-def run_spec(
-    spec: Spec,
-    out: Path,
-    mirror: str | Path | None = None,
-    device: str = "auto",
-    keep: str = "final",
-    observe: Callable[[Watched], Observer] | None = None,
-) -> tuple[Record, Path]:
-    """Run one spec in this process and return its record and the attempt's folder.
-
-    Args:
-        spec: what to run.
-        out: the folder of runs.
-        mirror: a local copy of the data.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        keep: ``none``, ``final`` or ``all``.
-        observe: as for ``run_suite``; what it returns must not print to where the run does, which its log takes.
-
-    Raises:
-        UnknownName, BadSuite, MissingPrerequisite, UnwritableFolder: for what cannot be run, before any work.
-    """
-    source = DataSource.of(mirror)
-    _check_spec(spec, source)
-    import torch
-
-    from runners.executor import end_event
-    from runners.warm import Warm
-    from runners.worker import run_one
-
-    torch.set_num_threads(spec.threads)
-    warm = Warm(source, resolve_device(device))
-    _make_folder(out)
-    watched = _watch_one(spec, out, warm, observe) if observe else None
-
-    def tell(event: Mapping[str, Any]) -> None:  # Any: events are JSON
-        if watched:
-            watched(spec, event)
-
-    record, folder, _ = run_one(spec, out, warm, None, keep, tell)
-    tell(end_event(record, folder))
-    return record, folder
-
-
-def _watch_one(spec: Spec, out: Path, warm: Warm, observe: Callable[[Watched], Observer]) -> Watched:
-    """Return what watches a single run as if it were a matrix."""
-    from runners.absent import Absent
-    from runners.agenda import Agenda
-    from runners.forecast import past
-    from runners.watched import Watched
-
-    entry = {"train": spec.train, "score": spec.score}
-    suite = Suite.model_validate(
-        {"name": "one", "backbones": [spec.backbone], "methods": [spec.method], "tasks": [entry]}
-    )
-    agenda = Agenda(Expansion(suite, (spec,)), out, warm.source, Absent({spec.backbone: warm.locate(spec.backbone)}))
-    watched = Watched(agenda.plan(), out, 1, *past(out, warm.device, spec.threads))
-    watched.audience.append(observe(watched))
-    return watched
-
-
-def reproduce(
-    run_id: str,
-    folders: Sequence[str | Path],
-    into: Path,
-    mirror: str | Path | None = None,
-    device: str = "auto",
-    observe: Callable[[Watched], Observer] | None = None,
-) -> Reproduction:
-    """Run a record's spec again in this process, and say which of its numbers came back.
-
-    Args:
-        run_id: a run id, or the beginning of one.
-        folders: where to look for its record, and for those of other seeds.
-        into: the folder that the new record goes to; made, and empty if it is there.
-        mirror: a local copy of the data.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        observe: as for ``run_spec``.
-
-    Raises:
-        NoData: if there is no such record, it holds nothing to come back to, or its data or weights are not here.
-        UnknownName, BadSuite, UnwritableFolder: as ``run_spec``.
-    """
-    from runners.reproduce import compare, look_up
-
-    recorded, others = look_up(run_id, [Path(folder) for folder in folders])
-    if into.exists() and (not into.is_dir() or any(into.iterdir())):
-        raise UnwritableFolder(into, FileExistsError("it is not empty"), "--into")
-    limit_threads(recorded.spec.threads)
-    try:
-        now, _ = run_spec(recorded.spec, into, mirror, device, "none", observe)
-    except MissingPrerequisite as error:
-        raise NoData(f"run {recorded.run_id} cannot be run again here: {error}") from error
-    return compare(recorded, now, others)
 
 
 def load_records(folders: Sequence[str | Path]) -> Loaded:
@@ -375,7 +262,7 @@ def build_board(
     from leaderboard.page import Asked
     from leaderboard.page import build_board as build
 
-    _make_folder(Path(out))
+    make_folder(Path(out))
     asked = Asked(Path(releases) if releases is not None else None, published)
     return build([Path(folder) for folder in folders], Path(out), Freshness(), asked)
 
@@ -427,55 +314,19 @@ def run_statuses(plan: Plan) -> dict[Status | str, int]:
     return counts
 
 
-def _make_folder(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it, where it is not there.
+
+    Raises:
+        UnwritableFolder: if that cannot be done.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UnwritableFolder(folder, error) from error
 
 
-def _check_spec(spec: Spec, source: DataSource) -> None:
-    pinned = registry.find("method", spec.method).card.get("targets")
-    if pinned and spec.targets != pinned:
-        raise BadSuite(f"method {spec.method!r} always has targets {pinned!r}; {spec.targets!r} came")
-    for name in (spec.train, *spec.score):
-        card = registry.load_task(name).card
-        if spec.protocol not in card.protocols:
-            raise UnknownName("protocol", spec.protocol, card.protocols, name)
-        if card.hidden_labels:
-            raise BadSuite(f"{name} cannot be scored here: {card.hidden_labels}; leave it out of score")
-    for name, split in provenance.splits_read(spec):
-        source.check(registry.load_task(name), split)
-    locate(spec.backbone)
-    check_values([spec])
-
-
-def _check_device(name: str) -> None:
-    """Refuse a device that is not here; the two that always are need no tensor library to know."""
-    if name not in ("auto", "cpu"):
-        resolve_device(name)
-
-
 def _check_counts(counts: Mapping[str, int | None]) -> None:
     for option, count in counts.items():
         if count is not None and count < 1:
             raise BadSuite(f"{option} is at least 1; {count} came")
-
-
-def resolve_device(name: str) -> str:
-    """Return the device that a name means here; ``auto`` is a GPU where there is one.
-
-    Raises:
-        UnknownName: for a device that is not here.
-    """
-    if name == "cpu":  # which needs no tensor library to know
-        return name
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    allowed = ["auto", "cpu", *(["cuda"] if count else []), *(f"cuda:{index}" for index in range(count))]
-    if name not in allowed:
-        raise UnknownName("device", name, allowed, "--device")
-    return name

@@ -66,7 +66,7 @@ def reproduce(
     try:
         spec = look_up(run_id, places).recorded.spec
         limit_threads(spec.threads)  # before anything loads a numerical library
-        from harness.api import reproduce as again
+        from harness.single import reproduce as again
         from runners.progress import Progress
 
         where = (into or Path(tempfile.mkdtemp(prefix="paretune-reproduced-"))).resolve()

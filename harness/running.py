@@ -164,7 +164,7 @@ def run_one(
     except (OSError, ValueError) as error:
         fail(f"{spec} holds no spec: {error}; give a JSON file with one spec, or a record.json")
     limit_threads(wanted.threads)
-    from harness.api import run_spec
+    from harness.single import run_spec
 
     record, folder = run_spec(wanted, out.resolve(), mirror, device)
     typer.echo(f"{record.status}  {folder}{f'  ({record.error.message})' if record.error else ''}")

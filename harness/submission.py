@@ -41,7 +41,7 @@ def submission(
 
     source, filters = DataSource.of(mirror), parse_only(only)
     limit_threads(1)
-    from harness.api import resolve_device
+    from harness.devices import resolve_device
     from runners.submission import submit
 
     places = folders or [Path("out"), Path("leaderboard/records")]

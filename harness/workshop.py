@@ -88,7 +88,7 @@ def check_method(
     values = _method_values(name, settings or (), budget)
     import torch
 
-    from harness.api import resolve_device
+    from harness.devices import resolve_device
     from runners.check import check_method as run_check
 
     frozen = torch.bfloat16 if dtype is DType.BFLOAT16 else torch.float32
@@ -274,7 +274,7 @@ def bench(
     except ValueError as error:
         raise UserError(f"--budgets: {error}") from error
     limit_threads(max(1, threads))
-    from harness.api import resolve_device
+    from harness.devices import resolve_device
     from runners import bench as benching
     from runners.bench_row import Setting
     from runners.timing import as_json as as_rows
@@ -316,7 +316,7 @@ def export(
     from harness.environment import limit_threads
 
     limit_threads(1)
-    from harness.api import resolve_device
+    from harness.devices import resolve_device
     from runners.export import export as write
 
     written = write(run_id, folders or [Path("out"), Path("leaderboard/records")], folder, resolve_device(device))

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from harness.method import Plan, Samples
 from harness.random import Streams
-from methods.parts.masking import MaskConfig, Masking, empty_supports
+from methods.parts.fisher import FisherConfig, FisherMask
+from methods.parts.masking import empty_supports
 from methods.parts.scores import accumulate, add_absolute, add_square, best
 from methods.parts.sparse import SparsePart
 
@@ -50,66 +51,39 @@ CARD = {
 POWERS = {"square": add_square, "absolute": add_absolute}
 
 
-class FishConfig(MaskConfig):
+class FishConfig(FisherConfig):
     """Give a budget or a size, and how the Fisher information is estimated."""
 
-    samples: int = Field(default=1024, ge=1, description="training rows that are scored; all, where there are fewer")
     labels: Literal["true", "expected"] = Field(
         default="true", description="the rows' own labels, or the exact expectation over the model's outcomes"
     )
     power: Literal["square", "absolute"] = Field(default="square", description="what is summed of each gradient")
-    charge_head: bool = Field(default=False, description="the size includes the head, as in the paper")
-    reselect: bool = Field(default=False, description="choose anew before every epoch but the first")
 
 
-class Fish(Masking):
+class Fish(FisherMask):
     """Train the k scalars with the largest empirical Fisher information."""
 
     Config = FishConfig
     config: FishConfig
-
-    def total(self, model: nn.Module, plan: Plan) -> int:
-        return plan.total + self.charged(model, plan)
-
-    def charged(self, model: nn.Module, plan: Plan) -> int:
-        return num_head(model, plan) if self.config.charge_head else 0
 
     def attach(self, model: nn.Module, plan: Plan, streams: Streams) -> None:
         self._num = self.count(model, plan)
         self.part = SparsePart(model, empty_supports(plan.targets.tensors))
 
     def calibrate(self, model: nn.Module, samples: Samples) -> None:
-        self._model, self._samples, self._num_rows = model, samples, len(samples)
+        super().calibrate(model, samples)
         name = f"fisher/{self.config.labels}/{self.config.power}/{self.config.samples}"
         self.part.reselect(best(samples.once(name, self._scores), self._num))
 
     def before_epoch(self, epoch: int) -> Mapping[str, Tensor] | None:
         if epoch == 1 or not self.config.reselect:
             return None
-        exchanged = self.part.reselect(best(self._scores(), self._num))
-        return {f"{name}@values": before for name, before in exchanged.items()}
-
-    def keeps(self, values: Tensor) -> bool:
-        # The optimiser is given its parameters once, and any tensor may be selected from later.
-        return self.config.reselect or super().keeps(values)
-
-    def notes(self) -> tuple[str, ...]:
-        asked, had = self.config.samples, self._num_rows
-        return (f"{asked} samples were asked for, the training set has {had}: all were scored",) if asked > had else ()
-
-    def remove(self, model: nn.Module) -> None:
-        super().remove(model)
-        for kept in ("_model", "_samples"):  # both hold the model, and are there only once calibrated
-            self.__dict__.pop(kept, None)
+        return self.exchanged(self.part.reselect(best(self._scores(), self._num)))
 
     def _scores(self) -> dict[str, Tensor]:
         with self.part.suspended():
-            scored = self._true() if self.config.labels == "true" else self._expected()
+            scored = self.true_losses() if self.config.labels == "true" else self._expected()
             return accumulate(self._model, self.part.parameters, scored, POWERS[self.config.power])
-
-    def _true(self) -> Iterator[tuple[Tensor, float, bool]]:
-        for batch in self._samples.batches(self.config.samples):
-            yield self._samples.loss(batch), 1.0, False
 
     def _expected(self) -> Iterator[tuple[Tensor, float, bool]]:
         for batch in self._samples.batches(self.config.samples):
@@ -117,11 +91,6 @@ class Fish(Masking):
             chances = row.detach().exp().tolist()
             for outcome, chance in enumerate(chances):
                 yield row[outcome], chance, outcome < len(chances) - 1
-
-
-def num_head(model: nn.Module, plan: Plan) -> int:
-    """Return the number of scalars of the head."""
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if name in plan.head)
 
 
 METHOD = Fish

@@ -133,7 +133,8 @@ def main() -> NoReturn:
     from runners.warm import Warm
     from tasks.metrics.module import prepare as prepare_scoring
 
-    prepare_scoring()
+    with suppress(ImportError):  # a run says so itself, in its record
+        prepare_scoring()
     gc.freeze()  # and over all of them in every run
     gc.enable()
     torch.set_num_threads(options.threads)

@@ -33,7 +33,7 @@ DOORS |= {"harness/folders.py": {"runners"}}
 DOORS |= {"harness/listing.py": {"leaderboard"}, "harness/workshop.py": {"runners"}}
 DOORS |= {"harness/papers.py": {"leaderboard"}, "harness/comparing.py": {"leaderboard"}}
 DOORS |= {"harness/publishing.py": {"leaderboard"}, "harness/regression.py": {"runners", "leaderboard"}}
-DOORS |= {"harness/submission.py": {"runners"}, "harness/supply.py": {"runners"}}
+DOORS |= {"harness/submission.py": {"runners"}, "harness/supply.py": {"runners"}, "harness/single.py": {"runners"}}
 """Files of harness that may reach outwards, inside their functions (or for types), and how far."""
 FACTS = {"harness.cache", "harness.errors", "harness.metric", "harness.record", "harness.spec", "harness.registry"}
 FACTS |= {"harness.gate"}

@@ -33,7 +33,7 @@ class Exchange:
 
     def agree(self, tensor: Tensor) -> Tensor:
         """Return the first rank's tensor, of the same shape and type on all."""
-        if self.together():
+        if distributed.is_initialized():  # ranks that share every step must choose the same, too
             tensor = tensor.clone()
             distributed.broadcast(tensor, src=0)
             self._count(tensor if self.index == 0 else tensor[:0])

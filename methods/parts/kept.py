@@ -1,12 +1,14 @@
 """The kept part: a sparse part whose scalars keep their values where the selection moves on.
 
 A sparse part alone puts a scalar back that leaves its support. This one leaves it as it is trained, so over a training
-more scalars move than are trained at a time, and remembers of each what the backbone had there.
+more scalars move than are trained at a time. Of each it remembers what the backbone had there, and what it has come to,
+in fp32 whatever the frozen weights' type.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +16,16 @@ from torch import Tensor, nn
 from methods.parts.sparse import SparsePart
 
 Scalars = tuple[Tensor, Tensor]
-"""Flat int64 indices, ascending, and the values there in the tensor's own type."""
+"""Flat int64 indices, ascending, and fp32 values."""
+
+
+class _Moved(NamedTuple):
+    indices: Tensor
+    """Of all scalars that were ever trained or written, ascending."""
+    first: Tensor
+    """What the backbone had there, in its own type."""
+    now: Tensor
+    """What they have come to, the present deltas left out."""
 
 
 class KeptPart(SparsePart):
@@ -22,7 +33,8 @@ class KeptPart(SparsePart):
 
     def __init__(self, model: nn.Module, support: Mapping[str, Tensor]) -> None:
         super().__init__(model, support)
-        self._first: dict[str, Scalars] = {name: (self.indices[name], base) for name, base in self.base.items()}
+        self._moved = {n: _as_found(self.indices[n], base) for n, base in self.base.items()}
+        self.base = {name: base.float() for name, base in self.base.items()}
 
     @torch.no_grad()
     def reselect(self, support: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -31,41 +43,44 @@ class KeptPart(SparsePart):
         Args, returns and raises are those of ``SparsePart.reselect``.
         """
         for name, values in self.values.items():
-            self.base[name] = self._flat(name)[self.indices[name]]
+            self.base[name] = self.base[name] + values
+            self._note(name, self.indices[name], self.base[name])
             values.data.zero_()
         for name, indices in support.items():
-            self._remember(name, indices)
-        return super().reselect(support)
+            self.remember(name, indices)
+        before = super().reselect(support)
+        self.base = {name: self.at(name, indices) for name, indices in self.indices.items()}
+        return before
 
     def at(self, name: str, indices: Tensor) -> Tensor:
-        """Return what stands at some scalars of a tensor."""
-        return self._flat(name)[indices.to(self._flat(name).device)]
+        """Return what some scalars that moved, or are trained, have come to, the present deltas left out."""
+        moved = self._moved[name]
+        return moved.now[torch.searchsorted(moved.indices, indices.to(moved.indices.device))]
 
     @torch.no_grad()
     def write(self, name: str, indices: Tensor, values: Tensor) -> None:
-        """Write scalars that are trained elsewhere, and lie outside the support."""
-        self._remember(name, indices)
+        """Write scalars that are trained elsewhere, fp32, and lie outside the support."""
+        self.remember(name, indices)
+        self._note(name, indices, values)
         flat = self._flat(name)
         flat[indices] = values.to(flat.dtype)
 
-    @torch.no_grad()
     def moved(self, name: str) -> Scalars:
         """Return where a tensor is no longer the backbone's, the present deltas left out, and what stands there."""
-        indices, first = self._first[name]
-        flat = self._flat(name).clone()
-        flat[self.indices[name]] = self.base[name]
-        now = flat[indices]
-        return indices[now != first], now[now != first]
+        indices, first, now = self._moved[name]
+        differs = now != first.float()
+        return indices[differs], now[differs]
 
     @torch.no_grad()
     def restore(self, moved: Mapping[str, Scalars]) -> None:
         """Put the backbone back, with no scalar trained, and then what ``moved`` gave."""
         self.reselect({})
-        for name, (indices, first) in self._first.items():
+        for name, (indices, first, _) in self._moved.items():
             self._flat(name)[indices] = first
+            self._moved[name] = _as_found(indices, first)
         for name, (indices, values) in moved.items():
             device = self.parameters[name].device
-            self.write(name, indices.long().to(device), values.to(device))
+            self.write(name, indices.long().to(device), values.float().to(device))
 
     def remove(self) -> None:
         """Take everything out again; the backbone is bit-equal to what it was."""
@@ -75,15 +90,24 @@ class KeptPart(SparsePart):
     def _flat(self, name: str) -> Tensor:
         return self.parameters[name].data.view(-1)
 
-    def _remember(self, name: str, indices: Tensor) -> None:
-        """Note what the backbone has at scalars that are to move for the first time."""
-        known, first = self._first[name]
+    def _note(self, name: str, indices: Tensor, values: Tensor) -> None:
+        moved = self._moved[name]
+        moved.now[torch.searchsorted(moved.indices, indices)] = values
+
+    def remember(self, name: str, indices: Tensor) -> None:
+        """Take in scalars that are to move for the first time, as the backbone has them."""
+        known, first, now = self._moved[name]
         indices = indices.to(known.device)
         new = indices[~torch.isin(indices, known)]
         if len(new):
             order = torch.cat([known, new]).argsort()
-            both = torch.cat([first, self._flat(name)[new]])
-            self._first[name] = (torch.cat([known, new])[order], both[order])
+            had = self._flat(name)[new]
+            both = torch.cat([known, new]), torch.cat([first, had]), torch.cat([now, had.float()])
+            self._moved[name] = _Moved(*(tensor[order] for tensor in both))
+
+
+def _as_found(indices: Tensor, first: Tensor) -> _Moved:
+    return _Moved(indices, first, first.to(torch.float32, copy=True))
 
 
 def check_indices(name: str, indices: Tensor, size: int) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from harness.api import build_board, load_records, load_suite, run_spec
+from harness.api import build_board, load_records, load_suite
 from harness.metric import METRICS
 from harness.record import ITEMS_FILE
+from harness.single import run_spec
 from tests.runners.faulty import suite
 
 

@@ -12,13 +12,13 @@ import torch
 from transformers import AutoModelForImageClassification
 
 from harness import registry
-from harness.api import run_spec
 from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite, UserError
 from harness.method import STATISTICS
 from harness.protocol import meet
 from harness.record import Record
+from harness.single import run_spec
 from harness.spec import Spec
 from runners.execute import Outcome, execute
 from runners.export import export

@@ -11,6 +11,7 @@ import pytest
 from harness import api, provenance
 from harness.errors import MissingPrerequisite, UnknownName
 from harness.record import RECORD_FILE
+from harness.single import run_spec
 from harness.spec import Spec
 from harness.suite import BadSuite, parse
 
@@ -41,7 +42,7 @@ def no_mirror(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_spec_runs_plans_as_done_and_makes_a_page(tmp_path: Path) -> None:
-    record, folder = api.run_spec(SPEC, tmp_path / "out")
+    record, folder = run_spec(SPEC, tmp_path / "out")
     assert record.status == "ok"
     assert folder == tmp_path / "out" / SPEC.run_id / "001"
     assert (folder / RECORD_FILE).read_text(encoding="utf-8") == record.to_json()
@@ -71,7 +72,7 @@ def test_a_suite_is_read_from_a_name_a_path_or_itself(tmp_path: Path) -> None:
 
 
 def test_results_of_other_code_or_of_absent_methods_are_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    record, _ = api.run_spec(SPEC, tmp_path)
+    record, _ = run_spec(SPEC, tmp_path)
     gone = Spec.model_validate({**SPEC.model_dump(), "method": "gone"})
     absent = record.model_copy(update={"spec": gone, "run_id": gone.run_id})
     failed = record.model_copy(update={"status": "failed"})

@@ -12,12 +12,13 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from harness import api, registry
+from harness import registry
 from harness.backbone import Backbone, same_bits
 from harness.errors import NotApplicable
 from harness.matrix import expand
 from harness.method import MethodCard
 from harness.random import Streams
+from harness.single import run_spec
 from harness.spec import Budget, Spec
 from harness.suite import BadSuite, parse
 from methods.parts.peft_cards import tuners
@@ -277,7 +278,7 @@ def test_a_cell_runs_from_spec_to_record(name: str, tmp_path: Any, monkeypatch: 
         sizes={"train": 16, "validation": 8, "test": 8},
         training={"epochs": 1, "max_length": 16},
     )
-    record, _ = api.run_spec(spec, tmp_path)
+    record, _ = run_spec(spec, tmp_path)
     assert (record.status, record.error) == ("ok", None)
     assert record.counts is not None
     assert record.counts.trained > 0

@@ -11,14 +11,12 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from harness.errors import NotApplicable
 from harness.random import Streams
-from methods.sparse_update import SparseUpdate, SparseUpdateConfig, _dealt
+from methods.sparse_update import SparseUpdate, SparseUpdateConfig
 from runners.apart import ranks_for
 from runners.fit import Trainer, training_batches
 from runners.ranks import Ranks
@@ -147,7 +145,7 @@ def test_disjoint_masks_hold_the_scalars_that_one_mask_of_twice_the_size_would()
     for name, indices in method(whole).part.indices.items():
         assert torch.equal(indices, fish.method.part.indices[name]), "the choice is that of FISH"  # type: ignore[attr-defined]
         assert set(method(mine).part.indices[name].tolist()) <= set(indices.tolist())
-        kept, others = method(mine).part.indices[name], method(mine)._others[0][name][0]
+        kept, others = method(mine).part.indices[name], method(mine)._rounds._others[0][name][0]
         assert sorted([*kept.tolist(), *others.tolist()]) == indices.tolist()
 
 
@@ -194,6 +192,46 @@ def test_a_mask_that_stays_is_never_chosen_anew() -> None:
     assert started.method.before_epoch(2) is None
 
 
+def test_stored_bits_count_what_left_the_mask_and_what_other_ranks_train() -> None:
+    started, job = begun(Ranks(), reselect=True)
+    assert job.fit(examples(ROWS), None).steps == 10
+    places = 0
+    for name, now in started.tensors().items():
+        if name in method(started).part.parameters:
+            moved = set((now != started.backbone.pristine[name]).flatten().nonzero()[:, 0].tolist())
+            moved |= set(method(started).part.indices[name].tolist())
+            places += len(moved) * (32 + (now.numel() - 1).bit_length())
+    assert started.method.stored_bits() == places > COUNT * 32 * 2
+
+
+def test_what_a_mask_of_each_rank_moves_is_said() -> None:
+    values = {"count": COUNT, "samples": 4, "ranks": 2}
+    apart, same = (attach("sparse_update", backbone("bert"), **values, masks=masks) for masks in ("disjoint", "equal"))
+    assert "2 ranks train 60 scalars each: 120 of the model move" in apart.method.notes()
+    assert not any("ranks" in note for note in same.method.notes())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_nothing_that_was_trained_is_lost_where_a_mask_is_chosen_anew(dtype: torch.dtype) -> None:
+    started = attach("sparse_update", backbone("bert", dtype), count=COUNT, choose="random", reselect=True)
+    part = method(started).part
+    support = {name: indices.clone() for name, indices in part.indices.items()}
+    pristine = {name: tensor.clone() for name, tensor in part.base.items()}
+    for _ in range(40):
+        with torch.no_grad():
+            for values in part.values.values():
+                values += 1e-4  # far below what bf16 tells apart
+        part.patch()
+        part.reselect({})
+        part.reselect(support)
+    for name, base in part.base.items():
+        torch.testing.assert_close(base, pristine[name] + 40e-4, atol=1e-6, rtol=1e-5)
+    state = started.method.state()
+    fresh = attach("sparse_update", backbone("bert", dtype), count=COUNT, choose="random", reselect=True)
+    fresh.method.load_state(state)
+    assert all(torch.equal(tensor, started.tensors()[name]) for name, tensor in fresh.tensors().items())
+
+
 def test_random_masks_are_those_of_random_masking_and_others_every_epoch() -> None:
     started = attach("sparse_update", backbone("bert"), count=COUNT, choose="random", reselect=True)
     other = attach("random_mask", backbone("bert"), count=COUNT)
@@ -225,17 +263,6 @@ def test_more_masks_than_scalars_are_refused_before_any_work() -> None:
     assert SparseUpdate(SparseUpdateConfig(count=most, ranks=2, masks="equal")).count(loaded.model, plan) == most
     with pytest.raises(NotApplicable, match=rf"largest is {most // 3} for each of 3 ranks .*\({most // 2} asked\)"):
         SparseUpdate(SparseUpdateConfig(count=most // 2, ranks=3)).count(loaded.model, plan)
-
-
-@given(sizes=st.lists(st.integers(0, 9), min_size=1, max_size=4), masks=st.integers(1, 4))
-def test_dealt_masks_are_disjoint_even_and_whole(sizes: list[int], masks: int) -> None:
-    support = {str(place): torch.arange(size) for place, size in enumerate(sizes)}
-    dealt = _dealt(support, masks)
-    counts = [sum(map(len, one.values())) for one in dealt]
-    assert max(counts) - min(counts) <= 1
-    assert counts == sorted(counts, reverse=True)
-    for name, indices in support.items():
-        assert sorted(place for one in dealt for place in one[name].tolist()) == indices.tolist()
 
 
 def test_a_damaged_trained_part_is_refused() -> None:

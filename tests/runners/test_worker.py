@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,11 +11,12 @@ import pytest
 from safetensors.torch import load_file
 
 from harness import registry
+from harness.api import run_suite
 from harness.record import EXTRA_FOLDER, ITEMS_FILE, LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, read_record
 from harness.splits import Part
 from runners.attempt import TRAINED_FACTS_FILE, discard_results
 from runners.checkpoint import load
-from tests.runners.faulty import SECRET, answer, run_here
+from tests.runners.faulty import SECRET, answer, run_here, suite
 
 DIVERGING: dict[str, Any] = {"epochs": 1, "batch_size": 4, "max_length": 32, "optimizer": "sgd", "clip": None}
 
@@ -179,3 +181,15 @@ def test_a_disk_that_is_full_for_the_record_leaves_no_part_of_one(
     with pytest.raises(OSError, match="too large"):
         run_here(tmp_path, "fills_disk", warm=warm)
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {STARTED_FILE, LOG_FILE}
+
+
+def test_a_library_that_cannot_be_loaded_fails_the_run_with_its_reason_and_is_no_lost_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "evaluate.py").write_text("raise ImportError('a part of evaluate is not here')\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "broken"), os.environ.get("PYTHONPATH", "")]))
+    (record,) = run_suite(suite(["head_only"], seeds=[0]), out=tmp_path / "out", workers=1, device="cpu").records
+    assert record.status == "failed"
+    assert record.error is not None
+    assert "a part of evaluate is not here" in record.error.message

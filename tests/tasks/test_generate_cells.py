@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from harness import registry
-from harness.api import load_records, run_spec
+from harness.api import load_records
 from harness.backbone import locate
 from harness.data import DataSource
 from harness.errors import MissingPrerequisite
+from harness.single import run_spec
 from harness.spec import Spec
 from runners.execute import Outcome, execute
 from runners.prepare import applicable
