@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,7 +187,7 @@ def test_a_library_that_cannot_be_loaded_fails_the_run_with_its_reason_and_is_no
 ) -> None:
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "evaluate.py").write_text("raise ImportError('a part of evaluate is not here')\n")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path / "broken"), os.environ.get("PYTHONPATH", "")]))
+    monkeypatch.syspath_prepend(str(tmp_path / "broken"))  # where this process looks, its workers do
     (record,) = run_suite(suite(["head_only"], seeds=[0]), out=tmp_path / "out", workers=1, device="cpu").records
     assert record.status == "failed"
     assert record.error is not None
