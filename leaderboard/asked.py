@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import NamedTuple
@@ -34,9 +34,8 @@ def whole(spec: Spec) -> tuple[tuple[str, str], ...]:
     return tuple(flat(fields))
 
 
-def changes(spec: Spec) -> tuple[Change, ...]:
-    """Return the fields that differ from their defaults, but for those that name the run."""
-    fields = whole(spec)
+def changes(fields: Iterable[tuple[str, str]]) -> tuple[Change, ...]:
+    """Return which fields of a whole spec differ from their defaults, but for those that name the run."""
     return tuple(
         Change(name, value, DEFAULTS.get(name, "—"))
         for name, value in fields

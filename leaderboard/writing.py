@@ -40,7 +40,10 @@ def write(pages: Iterable[Page], out: Path) -> tuple[str, ...]:
 
 
 def _write_one(page: Page, out: Path) -> str:
-    place = out / page.path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_bytes(page.to_bytes())
+    place, content = out / page.path, page.to_bytes()
+    try:
+        place.write_bytes(content)
+    except FileNotFoundError:  # asked afterwards, as thousands of pages share a folder
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
     return page.path

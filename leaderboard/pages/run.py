@@ -54,6 +54,7 @@ def pages(site: Site) -> Iterator[Page]:
 def page_of(site: Site, run: Run, places: Sequence[Place], boards: Mapping[str, str]) -> str:
     """Return the text of a run's page; ``boards`` are the pages on which it stands, and their suites."""
     first = places[0] if places else None
+    spec_facts = asked.whole(run.record.spec)
     return render(
         "run.html",
         paths.run(run.run_id),
@@ -65,8 +66,8 @@ def page_of(site: Site, run: Run, places: Sequence[Place], boards: Mapping[str, 
         against=against(run, first) if first else [],
         num_listed=NUM_LISTED,
         plots=plots(run),
-        changes=asked.changes(run.record.spec),
-        spec_facts=asked.whole(run.record.spec),
+        changes=asked.changes(spec_facts),
+        spec_facts=spec_facts,
         commands=asked.commands(run),
         phases=factsheet.phases(run.record.cost.seconds),
         cost=factsheet.cost(run.record),
