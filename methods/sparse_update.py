@@ -147,7 +147,7 @@ class SparseUpdate(FisherMask):
         """
         bits = SEED_BITS if self._is_random() else 0
         for name, size in self._sizes.items():
-            scalars = torch.cat([self.part.moved(name)[0], self.part.indices[name]]).unique().numel()
+            scalars = torch.unique(torch.cat([self.part.moved(name)[0], self.part.indices[name]])).numel()
             bits += scalars * (VALUE_BITS + (0 if self._is_random() else _index_bits(size)))
         return bits
 
