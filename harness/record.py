@@ -93,7 +93,7 @@ class Cost(_Block):
     """Seconds per phase and what they bought."""
 
     seconds: dict[str, float] = Field(default_factory=dict)
-    """Phases: load, data, attach, calibrate, fit, validate, score, restore."""
+    """Phases: load, data, attach, calibrate, fit, validate, score, restore, latency."""
     train_items_per_second: float | None = None
     """After warm-up (the first tenth of the steps)."""
     train_tokens_per_second: float | None = None
@@ -105,6 +105,10 @@ class Cost(_Block):
     """What one of several ranks that train apart gave to the others; null where there are none."""
     checkpoint_bytes: int | None = None
     """What changed in an epoch after the first, for methods that know; see ``harness.updates``."""
+    latency_seconds: float | None = None
+    """Of one forward pass over one row, alone in its batch, with the method's structure in place."""
+    plain_latency_seconds: float | None = None
+    """Of the same pass through the backbone alone, in the same process: what a method costs once it is merged."""
 
 
 class Digests(_Block):
@@ -239,8 +243,10 @@ def _is_finite(record: Record) -> bool:
     scored = [number for score in record.scores for number in score.metrics.values()]
     validated = [number for epoch in record.validation for number in epoch.metrics.values()]
     losses = [loss for epoch in record.validation for loss in (epoch.train_loss, epoch.validation_loss)]
-    rates = (record.sparsity, record.cost.train_items_per_second, record.cost.train_tokens_per_second)
-    known = (*scored, *validated, *losses, *rates, *record.cost.seconds.values())
+    cost = record.cost
+    rates = (record.sparsity, cost.train_items_per_second, cost.train_tokens_per_second)
+    latencies = (cost.latency_seconds, cost.plain_latency_seconds)
+    known = (*scored, *validated, *losses, *rates, *latencies, *cost.seconds.values())
     return all(math.isfinite(number) for number in known if number is not None)
 
 

@@ -25,6 +25,10 @@ class Costs(NamedTuple):
     """Mean over tasks of the mean over seeds, like every mean here."""
     peak_bytes: float | None
     part_bytes: float | None
+    latency: float | None
+    """Of one forward pass over one row, as trained."""
+    merged_latency: float | None
+    """Of the same through the backbone alone, where the method leaves nothing beside it."""
     sparsity: float | None
     bill: Bill | None
     packed: bool
@@ -41,6 +45,8 @@ def costs(row: Row) -> Costs:
         fit_seconds=_mean(records, lambda record: record.cost.seconds.get("fit")),
         peak_bytes=_mean(records, lambda record: record.cost.peak_bytes),
         part_bytes=_mean(records, lambda record: record.cost.trained_part_bytes),
+        latency=_mean(records, lambda record: record.cost.latency_seconds),
+        merged_latency=_mean(records, _merged_latency),
         sparsity=_mean(records, lambda record: record.sparsity),
         bill=_bill(records),
         packed=packed,
@@ -51,6 +57,11 @@ def costs(row: Row) -> Costs:
 def counted(row: Row, count: Callable[[Counts], int]) -> tuple[int, ...]:
     """Return the different values of one count among a row's results, ascending."""
     return tuple(sorted({count(run.record.counts) for run in row.good if run.record.counts}))
+
+
+def _merged_latency(record: Record) -> float | None:
+    merges = record.counts is not None and record.counts.extra_at_inference == 0
+    return record.cost.plain_latency_seconds if merges else None
 
 
 def _mean(records: Iterable[Record], value: Callable[[Record], float | None]) -> float | None:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from harness.record import Counts, Record
-from leaderboard.rendering import bytes_text, flat, seconds
+from leaderboard.rendering import bytes_text, flat, milliseconds, seconds
 from leaderboard.wording import NO_BREAK, count
 
 Facts = tuple[tuple[str, str], ...]
@@ -64,18 +64,21 @@ def counts(of: Counts, sparsity: float | None) -> Facts:
 
 def cost(record: Record) -> Facts:
     """Return what a run took beside its time."""
-    rate = record.cost.train_items_per_second
-    further = {
-        "sent by one rank to the others": record.cost.sent_bytes,
-        "checkpoint of an epoch after the first": record.cost.checkpoint_bytes,
+    of = record.cost
+    rate = of.train_items_per_second
+    where_known = {
+        "one row, as trained": milliseconds(of.latency_seconds),
+        "one row, through the backbone alone": milliseconds(of.plain_latency_seconds),
+        "sent by one rank to the others": bytes_text(of.sent_bytes),
+        "checkpoint of an epoch after the first": bytes_text(of.checkpoint_bytes),
     }
     return (
         ("train items per second", "—" if rate is None else f"{rate:.1f}"),
-        ("train tokens per second", count(record.cost.train_tokens_per_second)),
-        ("steps", count(record.cost.steps)),
-        ("peak memory", bytes_text(record.cost.peak_bytes)),
-        ("size of the trained part", bytes_text(record.cost.trained_part_bytes)),
-        *((name, bytes_text(value)) for name, value in further.items() if value is not None),
+        ("train tokens per second", count(of.train_tokens_per_second)),
+        ("steps", count(of.steps)),
+        ("peak memory", bytes_text(of.peak_bytes)),
+        ("size of the trained part", bytes_text(of.trained_part_bytes)),
+        *((name, text) for name, text in where_known.items() if text != "—"),
     )
 
 

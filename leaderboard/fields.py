@@ -15,7 +15,10 @@ from leaderboard.columns import Column
 from leaderboard.compact import score_cell, value_cell
 from leaderboard.costs import Costs, costs, counted
 from leaderboard.families import Family
-from leaderboard.rendering import bytes_text, seconds
+from leaderboard.rendering import bytes_text, milliseconds, seconds
+
+OF_THE_MACHINE = frozenset({"time", "peak", "latency", "merged-latency"})
+"""Columns whose numbers hang on what else the machine does."""
 
 Part = Literal["Entry", "Averages", "Tasks", "Counts", "Costs"]
 
@@ -170,14 +173,19 @@ def _cost_makers(section: Section) -> Iterator[Maker]:
          lambda one: one.fit_seconds, seconds),
         (Field("peak", "Peak memory", "Costs", ("per run",), "on a CPU that of the whole worker process"),
          lambda one: one.peak_bytes, _bytes),
+        (Field("latency", "Latency", "Costs", ("as trained",), "of a forward pass over one row, the method in place"),
+         lambda one: one.latency, milliseconds),
+        (Field("merged-latency", "Latency", "Costs", ("merged",), "of the same through the backbone alone, which is "
+               "what a method costs that leaves nothing beside it"),
+         lambda one: one.merged_latency, milliseconds),
         (Field("part", "Trained part", "Costs", ("on disk",), "size of the saved file, without the head"),
          lambda one: one.part_bytes, _bytes),
     )  # fmt: skip
     for field, value, text in texts:
         if any(value(one) is not None for one in known.values()):
-            marks = unlike if field.key in {"time", "peak"} else ()
+            marks = unlike if field.key in OF_THE_MACHINE else ()
             field = field._replace(marks=marks, lower_first=True)
-            yield Maker(field, _cost_cell(known, value, text, most, timed=field.key in {"time", "peak"}))
+            yield Maker(field, _cost_cell(known, value, text, most, timed=field.key in OF_THE_MACHINE))
     if any(one.bill for one in known.values()):
         bill = Field("search", "Search", "Costs", ("trials",), "trials that chose the row's values, and what they took")
         yield Maker(bill._replace(lower_first=True), lambda row, _: _bill_cell(known[row]))

@@ -68,6 +68,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.1f} s" if value < 120 else f"{value / 60:.1f} min"
 
 
+def milliseconds(value: float | None) -> str:
+    """Return a short duration of so many seconds, or a dash where it is unknown."""
+    return "—" if value is None else f"{1000 * value:.1f} ms"
+
+
 def bytes_text(value: int | None) -> str:
     """Return a size, or a dash where it is unknown."""
     if value is None:

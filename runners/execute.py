@@ -27,6 +27,7 @@ from runners.apart import Apart, ranks_for
 from runners.checkpoint import Facts, describe
 from runners.course import Fitted
 from runners.fit import Report, Trainer
+from runners.latency import seconds_per_row
 from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
 from runners.ranks import Ranks
@@ -67,6 +68,8 @@ class Outcome:
     peak_bytes: int | None = None
     sent_bytes: int | None = None
     checkpoint_bytes: int | None = None
+    latency: float | None = None
+    plain_latency: float | None = None
     digests: Digests = field(default_factory=Digests)
     notes: tuple[str, ...] = ()
     reusable: bool = False
@@ -119,6 +122,8 @@ class Outcome:
             steps=fitted.steps if fitted else None,
             sent_bytes=self.sent_bytes,
             checkpoint_bytes=self.checkpoint_bytes,
+            latency_seconds=self.latency,
+            plain_latency_seconds=self.plain_latency,
         )
 
 
@@ -206,8 +211,15 @@ def execute(
             weights = warm.locate(spec.backbone).digest
             outcome.facts = describe(spec, method, plan, weights, outcome.state)
         outcome.peak_bytes = _peak(warm.device)
+        timed = spec.purpose == "final" and ranks.index == 0 and not sharded
+        if timed:
+            with outcome.phase("latency"):
+                outcome.latency = seconds_per_row(trainer, train)
         with outcome.phase("restore"):
             outcome.reusable = _let_go(warm, key) if sharded else _restore(backbone, method)
+        if timed:
+            with outcome.phase("latency"):
+                outcome.plain_latency = seconds_per_row(trainer, train)
     finally:
         if spec.training.gradient_checkpointing:
             backbone.model.activation_checkpointing_disable()  # type: ignore[operator]

@@ -52,6 +52,8 @@ SCHEMA = pa.schema(
         "trained_part_bytes": pa.int64(),
         "sent_bytes": pa.int64(),
         "checkpoint_bytes": pa.int64(),
+        "latency_seconds": pa.float64(),
+        "plain_latency_seconds": pa.float64(),
         "record": pa.string(),
     }
 )
@@ -102,6 +104,8 @@ def _of_record(record: Record) -> dict[str, object]:
         "trained_part_bytes": cost.trained_part_bytes,
         "sent_bytes": cost.sent_bytes,
         "checkpoint_bytes": cost.checkpoint_bytes,
+        "latency_seconds": cost.latency_seconds,
+        "plain_latency_seconds": cost.plain_latency_seconds,
     }
 
 

@@ -15,9 +15,12 @@ FIELDS = (
     "run_id", "attempt", "suite", "status", "stale", "purpose", "backbone", "method", "values", "budget", "targets",
     "train", "task", "protocol", "policy", "seed", "data_seed", "metric", "headline", "value", "num_items",
     "data_state", "trained", "head", "total", "stored_bits", "fit_seconds", "seconds", "peak_bytes",
-    "trained_part_bytes", "sent_bytes", "checkpoint_bytes", "runs_per_device", "reason",
+    "trained_part_bytes", "sent_bytes", "checkpoint_bytes", "latency_seconds",
+    "plain_latency_seconds", "runs_per_device", "reason",
 )  # fmt: skip
-_SIZES = ("peak_bytes", "trained_part_bytes", "sent_bytes", "checkpoint_bytes")
+_COSTS = (
+    "peak_bytes", "trained_part_bytes", "sent_bytes", "checkpoint_bytes", "latency_seconds", "plain_latency_seconds",
+)  # fmt: skip
 
 
 def records_csv(runs: Sequence[Run], stale: Mapping[str, str]) -> str:
@@ -37,7 +40,7 @@ def _lines(run: Run, stale: str) -> Iterator[dict[str, object]]:
         **asked(spec),
         "seconds": round(sum(record.cost.seconds.values()), 3) if record.cost.seconds else "",
         "fit_seconds": record.cost.seconds.get("fit", ""),
-        **{name: "" if (size := getattr(record.cost, name)) is None else size for name in _SIZES},
+        **{name: "" if (known := getattr(record.cost, name)) is None else known for name in _COSTS},
         "runs_per_device": record.environment.get("runs_per_device", 1),
         "reason": record.error.message if record.error else "",
     }

@@ -64,7 +64,7 @@ class Made:
     backbone: str = "package:tiny/model"
     method_card: Mapping[str, Any] = field(default_factory=dict)
     bill: dict[str, Any] | None = None
-    sizes: dict[str, int] = field(default_factory=dict)
+    sizes: dict[str, Any] = field(default_factory=dict)
     """Of the record's cost: fields that end with ``_bytes``."""
 
     def asked(self) -> Spec:

@@ -40,6 +40,14 @@ def test_what_ranks_sent_and_checkpoints_hold_is_told_where_it_is_known(tmp_path
     assert told[0] not in cost(silent)
 
 
+def test_the_time_of_one_row_is_told_with_and_without_the_method(tmp_path: Path) -> None:
+    times = {"latency_seconds": 0.0125, "plain_latency_seconds": 0.0099}
+    Made(items={"glue/sst2": answers(20, 3)}, sizes=times).write(tmp_path)
+    (run,) = load_records([tmp_path]).runs
+    told = {"one row, as trained": "12.5 ms", "one row, through the backbone alone": "9.9 ms"}
+    assert told.items() <= dict(cost(run.record)).items()
+
+
 @given(st.text(), st.text())
 def test_whatever_is_stated_stays_text(name: str, text: str) -> None:
     found = markup(((name, text), (name, "<script>")))

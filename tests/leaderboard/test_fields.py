@@ -42,7 +42,21 @@ def test_costs_that_cannot_be_compared_say_so_and_searches_are_billed(tmp_path: 
     assert found["time"]["lora"] == "<td data-value=41.2>41.2 s <i>packed: not comparable</i>"
     assert found["time"]["fish"] == "<td data-value=41.2>41.2 s"
     assert found["search"] == {"lora": "<td>12 <i>90.0 s</i>", "fish": "<td class=n>—"}
-    assert "sparsity" not in found
+    assert not {"sparsity", "latency", "merged-latency"} & set(found), "nobody measured them"
+
+
+def test_latency_is_told_as_trained_and_merged_where_nothing_is_left_beside_the_backbone(tmp_path: Path) -> None:
+    times = {"latency_seconds": 0.00744, "plain_latency_seconds": 0.0069}
+    for method in ("lora", "adapter"):
+        Made(method, items={"glue/sst2": answers(20, 3)}, sizes=times).write(tmp_path)
+    for path in tmp_path.rglob("record.json"):
+        record = json.loads(path.read_text())
+        if record["spec"]["method"] == "adapter":
+            record["counts"]["extra_at_inference"] = 1000
+        path.write_text(json.dumps(record))
+    found = cells(tmp_path)
+    assert found["latency"] == dict.fromkeys(("lora", "adapter"), "<td data-value=0.00744>7.4 ms")
+    assert found["merged-latency"] == {"lora": "<td data-value=0.0069>6.9 ms", "adapter": "<td class=n>—"}
 
 
 def test_a_score_that_is_better_when_low_sorts_so(tmp_path: Path) -> None:
