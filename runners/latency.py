@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from harness.protocol import Examples
     from runners.fit import Trainer
 
-REPEATS = 5
+REPEATS = 3
 """Timed passes, after one that is not; the fastest counts, since whatever else the machine does only adds to it."""
 
 
