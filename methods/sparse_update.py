@@ -156,7 +156,7 @@ class SparseUpdate(FisherMask):
         if self._num_masks() == 1:
             return scored
         all_of_them = self._num_masks() * self._num
-        return (*scored, f"{self.ranks} ranks train {self._num:,} scalars each: {all_of_them:,} of the model move")
+        return (*scored, f"{self.ranks} ranks train {self._num:,} scalars each: {all_of_them:,} of the model at a time")
 
     def sent_bytes(self) -> int | None:
         """See ``harness.updates``: indices of new masks from the first rank, and what was merged from every one.

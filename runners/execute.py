@@ -217,7 +217,7 @@ def execute(
                 outcome.latency = seconds_per_row(trainer, train)
         with outcome.phase("restore"):
             outcome.reusable = _let_go(warm, key) if sharded else _restore(backbone, method)
-        if timed:
+        if timed and outcome.reusable:
             with outcome.phase("latency"):
                 outcome.plain_latency = seconds_per_row(trainer, train)
     finally:

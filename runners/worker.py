@@ -133,7 +133,7 @@ def main() -> NoReturn:
     from runners.warm import Warm
     from tasks.metrics.module import prepare as prepare_scoring
 
-    with suppress(ImportError):  # a run says so itself, in its record
+    with suppress(Exception):  # whatever a library raises as it loads, a run says so itself, in its record
         prepare_scoring()
     gc.freeze()  # and over all of them in every run
     gc.enable()

@@ -57,6 +57,17 @@ class KeptPart(SparsePart):
         moved = self._moved[name]
         return moved.now[torch.searchsorted(moved.indices, indices.to(moved.indices.device))]
 
+    def remember(self, name: str, indices: Tensor) -> None:
+        """Take in scalars that are to move for the first time, as the backbone has them."""
+        known, first, now = self._moved[name]
+        indices = indices.to(known.device)
+        new = indices[~torch.isin(indices, known)]
+        if len(new):
+            order = torch.cat([known, new]).argsort()
+            had = self._flat(name)[new]
+            both = torch.cat([known, new]), torch.cat([first, had]), torch.cat([now, had.float()])
+            self._moved[name] = _Moved(*(tensor[order] for tensor in both))
+
     @torch.no_grad()
     def write(self, name: str, indices: Tensor, values: Tensor) -> None:
         """Write scalars that are trained elsewhere, fp32, and lie outside the support."""
@@ -93,17 +104,6 @@ class KeptPart(SparsePart):
     def _note(self, name: str, indices: Tensor, values: Tensor) -> None:
         moved = self._moved[name]
         moved.now[torch.searchsorted(moved.indices, indices)] = values
-
-    def remember(self, name: str, indices: Tensor) -> None:
-        """Take in scalars that are to move for the first time, as the backbone has them."""
-        known, first, now = self._moved[name]
-        indices = indices.to(known.device)
-        new = indices[~torch.isin(indices, known)]
-        if len(new):
-            order = torch.cat([known, new]).argsort()
-            had = self._flat(name)[new]
-            both = torch.cat([known, new]), torch.cat([first, had]), torch.cat([now, had.float()])
-            self._moved[name] = _Moved(*(tensor[order] for tensor in both))
 
 
 def _as_found(indices: Tensor, first: Tensor) -> _Moved:

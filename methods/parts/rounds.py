@@ -1,7 +1,8 @@
 """Rounds: ranks that train one part apart from each other, and the merges that end each round.
 
-Every rank trains scalars of its own mask, and the head, on its own rows. A merge adds up what all changed since the
-last one, or takes the mean, and all go on from there. Masks are known to all, so only values travel.
+Every rank trains scalars of its own mask, or of one that all share, and the head, on its own rows. A merge adds up what
+all changed since the last one, or takes the mean, and all go on from there. Masks are known to all, so only values
+travel.
 """
 
 from __future__ import annotations
@@ -43,15 +44,22 @@ class Rounds:
         self._scale = 1.0 / exchange.size if mean else 1.0
         self._others: list[dict[str, tuple[Tensor, Tensor]]] = []
         self._shared: list[nn.Parameter] = []
+        self._told: list[Tensor] = []
+        """What each other rank's scalars have changed by since masks were chosen."""
         self._own: list[nn.Parameter] = []
         self._statistics: list[Tensor] = []
+        self._start: dict[nn.Parameter, Tensor] = {}
         self._aside: _Aside | None = None
 
     def select(self, masks: Sequence[Support]) -> dict[str, Tensor]:
         """Train this rank's mask, of one for each or one for all; return where its scalars were before."""
         mine = self.exchange.index % len(masks)
         before = self.part.reselect(masks[mine])
-        others = [mask for place, mask in enumerate(masks) if place != mine]
+        others = [
+            {name: indices.to(self.part.parameters[name].device) for name, indices in mask.items()}
+            for place, mask in enumerate(masks)
+            if place != mine
+        ]
         for mask in others:
             for name, indices in mask.items():
                 self.part.remember(name, indices)

@@ -177,7 +177,8 @@ def test_what_is_no_record_is_named_and_refused(tmp_path: Path, text: str, reaso
 @pytest.mark.parametrize("number", ["1e999", "1e+999", "-1E400", "NaN", "-Infinity"])
 def test_no_number_of_a_record_is_infinite_however_it_is_written(tmp_path: Path, number: str) -> None:
     text = make().to_json()
-    for known in ('"steps": null', '"train_items_per_second": null', '"sparsity": null'):
+    rates = ('"train_items_per_second": null', '"latency_seconds": null', '"plain_latency_seconds": null')
+    for known in ('"steps": null', '"sparsity": null', *rates):
         assert known in text
         path = write(tmp_path, text.replace(known, known.replace("null", number)))
         with pytest.raises(UnreadableRecord, match="stands where a finite number or null must"):

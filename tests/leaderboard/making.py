@@ -64,8 +64,8 @@ class Made:
     backbone: str = "package:tiny/model"
     method_card: Mapping[str, Any] = field(default_factory=dict)
     bill: dict[str, Any] | None = None
-    sizes: dict[str, Any] = field(default_factory=dict)
-    """Of the record's cost: fields that end with ``_bytes``."""
+    costs: dict[str, float] = field(default_factory=dict)
+    """Further fields of the record's cost."""
 
     def asked(self) -> Spec:
         """Return the spec."""
@@ -119,7 +119,7 @@ class Made:
             best_epoch=len(self.validation) or None,
             counts=self._counts() if self.status == "ok" else None,
             cost=Cost(
-                seconds={"load": 0.4, "fit": 41.2, "score": 3.0}, train_items_per_second=72.5, steps=189, **self.sizes
+                seconds={"load": 0.4, "fit": 41.2, "score": 3.0}, train_items_per_second=72.5, steps=189, **self.costs
             ),
             digests=Digests(items=digest, data_state=dict.fromkeys(spec.score, self.state)),
         )

@@ -31,7 +31,7 @@ def test_a_record_gives_its_lists(tmp_path: Path) -> None:
 
 
 def test_what_ranks_sent_and_checkpoints_hold_is_told_where_it_is_known(tmp_path: Path) -> None:
-    Made(items={"glue/sst2": answers(20, 3)}, sizes={"sent_bytes": 5_000, "checkpoint_bytes": 300}).write(tmp_path)
+    Made(items={"glue/sst2": answers(20, 3)}, costs={"sent_bytes": 5_000, "checkpoint_bytes": 300}).write(tmp_path)
     (run,) = load_records([tmp_path]).runs
     told = (("sent by one rank to the others", "5.0 kB"), ("checkpoint of an epoch after the first", "300 bytes"))
     assert cost(run.record)[-2:] == told
@@ -42,7 +42,7 @@ def test_what_ranks_sent_and_checkpoints_hold_is_told_where_it_is_known(tmp_path
 
 def test_the_time_of_one_row_is_told_with_and_without_the_method(tmp_path: Path) -> None:
     times = {"latency_seconds": 0.0125, "plain_latency_seconds": 0.0099}
-    Made(items={"glue/sst2": answers(20, 3)}, sizes=times).write(tmp_path)
+    Made(items={"glue/sst2": answers(20, 3)}, costs=times).write(tmp_path)
     (run,) = load_records([tmp_path]).runs
     told = {"one row, as trained": "12.5 ms", "one row, through the backbone alone": "9.9 ms"}
     assert told.items() <= dict(cost(run.record)).items()

@@ -48,7 +48,7 @@ def test_costs_that_cannot_be_compared_say_so_and_searches_are_billed(tmp_path: 
 def test_latency_is_told_as_trained_and_merged_where_nothing_is_left_beside_the_backbone(tmp_path: Path) -> None:
     times = {"latency_seconds": 0.00744, "plain_latency_seconds": 0.0069}
     for method in ("lora", "adapter"):
-        Made(method, items={"glue/sst2": answers(20, 3)}, sizes=times).write(tmp_path)
+        Made(method, items={"glue/sst2": answers(20, 3)}, costs=times).write(tmp_path)
     for path in tmp_path.rglob("record.json"):
         record = json.loads(path.read_text())
         if record["spec"]["method"] == "adapter":

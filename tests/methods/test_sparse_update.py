@@ -20,7 +20,7 @@ from methods.sparse_update import SparseUpdate, SparseUpdateConfig
 from runners.apart import ranks_for
 from runners.fit import Trainer, training_batches
 from runners.ranks import Ranks
-from runners.specimen import Specimen, SpecimenSamples
+from runners.specimen import Specimen, SpecimenSamples, load
 from tests.methods.attaching import attach, backbone, planned
 from tests.methods.together import take_part, together
 from tests.runners.toy import examples, trainer
@@ -32,6 +32,7 @@ CASES: dict[str, dict[str, Any]] = {
     for masks, merge in product(["disjoint", "equal"], ["sum", "mean"])
 }
 CASES |= {"anew": {"reselect": True, "merge_every": 2}, "seldom": {"merge_every": 4}}
+CASES |= {"random": {"choose": "random", "merge_every": 2}}
 
 
 def method(started: Specimen) -> SparseUpdate:
@@ -116,6 +117,28 @@ def dense(masks: list[dict[str, Tensor]], merge: str, merge_every: int) -> dict[
     return start
 
 
+def test_ranks_with_random_masks_send_values_alone_and_end_equal(folder: Path) -> None:
+    both = trained(folder, "random")
+    weights = [part(found, "model:") for found in both]
+    assert all(torch.equal(tensor, weights[1][name]) for name, tensor in weights[0].items())
+    masks = [part(found, "first:") for found in both]
+    pristine = backbone("bert").pristine
+    for name in masks[0]:
+        chosen = {place for mask in masks for place in mask[name].tolist()}
+        assert set((weights[0][name] != pristine[name]).flatten().nonzero()[:, 0].tolist()) == chosen
+    sent = [json.loads((folder / f"random.{index}.json").read_text())[0] for index in (0, 1)]
+    head = sum(parameter.numel() for parameter in begun(Ranks())[0].method.head().values())
+    assert sent == [4 * (COUNT + head) * 5] * 2, "five merges"
+
+
+@pytest.mark.gpu
+def test_random_masks_of_other_ranks_are_written_on_the_device() -> None:
+    started = attach("sparse_update", load("tiny:bert", torch.float32, "cuda"), count=COUNT, ranks=2, choose="random")
+    rounds = method(started)._rounds
+    rounds._write_others()
+    assert all(indices.is_cuda for mask in rounds._others for indices, _ in mask.values())
+
+
 @pytest.mark.parametrize(("masks", "merge"), list(product(["disjoint", "equal"], ["sum", "mean"])))
 def test_two_ranks_end_where_the_dense_formula_does(masks: str, merge: str, folder: Path) -> None:
     both = trained(folder, f"{masks}-{merge}")
@@ -192,7 +215,7 @@ def test_a_mask_that_stays_is_never_chosen_anew() -> None:
     assert started.method.before_epoch(2) is None
 
 
-def test_stored_bits_count_what_left_the_mask_and_what_other_ranks_train() -> None:
+def test_stored_bits_count_what_left_the_mask() -> None:
     started, job = begun(Ranks(), reselect=True)
     assert job.fit(examples(ROWS), None).steps == 10
     places = 0
@@ -204,10 +227,21 @@ def test_stored_bits_count_what_left_the_mask_and_what_other_ranks_train() -> No
     assert started.method.stored_bits() == places > COUNT * 32 * 2
 
 
+def test_random_scalars_of_all_ranks_are_stored_by_a_seed(folder: Path) -> None:
+    two, _ = begun(Ranks(0, 2), ranks=2, choose="random")
+    found = trained(folder, "random")[0]
+    two.method.load_state({n: t for n, t in found.items() if not n.startswith(("model:", "first:"))})
+    head = sum(parameter.numel() for parameter in two.method.head().values())
+    assert two.method.stored_bits() == 64 + COUNT * 2 * 32
+    assert method(two).checkpoint_bytes() == 4 * (2 * COUNT + head)
+    anew, _ = begun(Ranks(), reselect=True, choose="random")
+    assert method(anew).checkpoint_bytes() == 4 * (COUNT + head), "their places are drawn again"
+
+
 def test_what_a_mask_of_each_rank_moves_is_said() -> None:
     values = {"count": COUNT, "samples": 4, "ranks": 2}
     apart, same = (attach("sparse_update", backbone("bert"), **values, masks=masks) for masks in ("disjoint", "equal"))
-    assert "2 ranks train 60 scalars each: 120 of the model move" in apart.method.notes()
+    assert "2 ranks train 60 scalars each: 120 of the model at a time" in apart.method.notes()
     assert not any("ranks" in note for note in same.method.notes())
 
 

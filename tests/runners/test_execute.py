@@ -134,4 +134,5 @@ def test_a_run_that_diverges_leaves_the_worker_usable_and_the_next_run_untouched
         execute(wild, warm, outcome)
     assert not outcome.reusable
     assert outcome.counts is not None, "what is known goes into the record"
+    assert outcome.cost().plain_latency_seconds is None
     assert bits(run(asked, warm)) == expected

@@ -182,11 +182,12 @@ def test_a_disk_that_is_full_for_the_record_leaves_no_part_of_one(
     assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {STARTED_FILE, LOG_FILE}
 
 
+@pytest.mark.parametrize("kind", ["ImportError", "OSError"])
 def test_a_library_that_cannot_be_loaded_fails_the_run_with_its_reason_and_is_no_lost_worker(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     (tmp_path / "broken").mkdir()
-    (tmp_path / "broken" / "evaluate.py").write_text("raise ImportError('a part of evaluate is not here')\n")
+    (tmp_path / "broken" / "evaluate.py").write_text(f"raise {kind}('a part of evaluate is not here')\n")
     monkeypatch.syspath_prepend(str(tmp_path / "broken"))  # where this process looks, its workers do
     (record,) = run_suite(suite(["head_only"], seeds=[0]), out=tmp_path / "out", workers=1, device="cpu").records
     assert record.status == "failed"

@@ -46,12 +46,13 @@ def test_a_row_per_attempt_task_and_metric_with_types_and_the_whole_record(tmp_p
     assert [json.loads(row["record"]) for row in rows] == [written[0], written[0], written[1], written[1]]
 
 
-def test_what_workers_sent_and_checkpoints_hold_have_columns(tmp_path: Path) -> None:
-    Made(items={"glue/sst2": answers(10, 2)}, sizes={"sent_bytes": 5_000, "checkpoint_bytes": 300}).write(tmp_path)
+def test_what_only_some_records_know_has_columns(tmp_path: Path) -> None:
+    known = {"sent_bytes": 5_000, "checkpoint_bytes": 300, "latency_seconds": 0.0125, "plain_latency_seconds": 0.0099}
+    Made(items={"glue/sst2": answers(10, 2)}, costs=known).write(tmp_path)
     Made(seed=1, items={"glue/sst2": answers(10, 2)}).write(tmp_path)
     rows = read(parquet(load_records([tmp_path]).runs, {})).to_pylist()
-    found = {row["seed"]: (row["sent_bytes"], row["checkpoint_bytes"]) for row in rows}
-    assert found == {0: (5_000, 300), 1: (None, None)}
+    found = {row["seed"]: {name: row[name] for name in known} for row in rows}
+    assert found == {0: known, 1: dict.fromkeys(known)}
 
 
 def test_bytes_do_not_depend_on_folders_but_on_records(tmp_path: Path) -> None:

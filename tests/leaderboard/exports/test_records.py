@@ -55,12 +55,18 @@ def test_what_a_run_cost_says_where_it_shared_its_device(tmp_path: Path) -> None
 
 
 def test_sizes_that_a_record_states_have_columns_and_others_stay_empty(tmp_path: Path) -> None:
-    sizes = {"trained_part_bytes": 88_000, "sent_bytes": 5_000, "checkpoint_bytes": 300, "latency_seconds": 0.0125}
-    Made(items={"glue/sst2": answers(10, 2)}, sizes=sizes).write(tmp_path)
+    sizes = {
+        "trained_part_bytes": 88_000,
+        "sent_bytes": 5_000,
+        "checkpoint_bytes": 300,
+        "latency_seconds": 0.0125,
+        "plain_latency_seconds": 0.0099,
+    }
+    Made(items={"glue/sst2": answers(10, 2)}, costs=sizes).write(tmp_path)
     Made(seed=1, items={"glue/sst2": answers(10, 2)}).write(tmp_path)
     lines = list(csv.DictReader(records_csv(load_records([tmp_path]).runs, {}).splitlines()))
     found = {line["seed"]: [line[name] for name in ("peak_bytes", *sizes)] for line in lines}
-    assert found == {"0": ["", "88000", "5000", "300", "0.0125"], "1": [""] * 5}
+    assert found == {"0": ["", "88000", "5000", "300", "0.0125", "0.0099"], "1": [""] * 6}
 
 
 def test_many_records_are_not_put_into_one_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
