@@ -18,6 +18,8 @@ class Place(NamedTuple):
     section: Section
     row: Row
     field: Field
+    trained: Mapping[str, Mapping[str, Run]]
+    """The row's runs by trained task and run id."""
 
 
 class Against(NamedTuple):
@@ -37,20 +39,18 @@ def places_of(sections: Sequence[Section]) -> Mapping[str, Sequence[Place]]:
     for section in sections:
         field = Field(section)
         for row in section.rows:
-            place = Place(section, row, field)
+            trained: dict[str, dict[str, Run]] = defaultdict(dict)
+            place = Place(section, row, field, trained)
             for cell in row.cells.values():
                 for run in cell.runs:
+                    trained[run.record.spec.train][run.run_id] = run
                     found[run.run_id][row] = place
     return {run_id: tuple(places.values()) for run_id, places in found.items()}
 
 
 def siblings(run: Run, place: Place) -> list[Run]:
     """Return the runs of the same row that were trained on the same task, by seed, this one among them."""
-    train = run.record.spec.train
-    found = {
-        one.run_id: one for cell in place.row.cells.values() for one in cell.runs if one.record.spec.train == train
-    }
-    return sorted(found.values(), key=lambda one: (one.record.spec.seed, one.run_id))
+    return sorted(place.trained[run.record.spec.train].values(), key=lambda one: (one.record.spec.seed, one.run_id))
 
 
 def against(run: Run, place: Place) -> list[Against]:
