@@ -44,6 +44,7 @@ SMALLER: Mapping[str, str] = {
     r"^paretune run \S+": " --set seeds=[0] --set methods=[base,head_only] --set sizes.train=32"
     " --set sizes.validation=16 --set sizes.test=32 --set training.epochs=1 --out out/smaller --workers 1",
     r"^paretune bench\b": " --backbone tiny:bert@64x2 --batch 2 --length 16",
+    r"^paretune regression$": " --only exact/metrics --only exact/pages",
 }
 """Options that are added to commands which take hours or minutes as they stand."""
 
