@@ -21,20 +21,14 @@ def seconds_per_row(trainer: Trainer, rows: Examples) -> float:
     """Return the seconds of one forward pass, loss included, over the row of median length, alone in its batch.
 
     The model is taken as it stands: with a method's structure in place, or as a plain backbone after that was taken
-    off, which is also what it costs once the method is merged.
+    off, which is also what it costs once the method is merged. It is left in evaluation mode.
     """
-    model = trainer.model
     row = np.argsort(rows.lengths, kind="stable")[len(rows) // 2 : len(rows) // 2 + 1]
     batch = trainer.collate(rows, row)
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        passes = []
-        for _ in range(1 + REPEATS):
-            started = time.perf_counter()
-            float(trainer.loss(batch))  # waits for the device
-            passes.append(time.perf_counter() - started)
-        return min(passes[1:])
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    trainer.model.eval()
+    passes = []
+    for _ in range(1 + REPEATS):
+        started = time.perf_counter()
+        float(trainer.loss(batch))  # waits for the device
+        passes.append(time.perf_counter() - started)
+    return min(passes[1:])
