@@ -76,6 +76,12 @@ def plot(epochs: Sequence[int], quantities: Mapping[str, Sequence[float | None]]
             dots.append((x, y))
         if dots:
             lines.append(Line(name, tuple(" ".join(piece) for piece in pieces if len(piece) > 1), tuple(dots)))
-    heights = tuple((f"{down(value):.1f}", f"{value:.3g}") for value in sorted({low, high}))
+    heights = tuple((f"{down(value):.1f}", _tick(value)) for value in sorted({low, high}))
     step = max(1, len(epochs) // 10)
     return Plot(tuple(lines), heights, tuple((f"{across(epoch):.1f}", str(epoch)) for epoch in epochs[::step]))
+
+
+def _tick(value: float) -> str:
+    """Return a value as its axis has room for it: six characters beside the plot; the table has all digits."""
+    text = f"{value:.3g}"
+    return text if len(text) <= 6 else f"{value:.0e}"

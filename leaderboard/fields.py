@@ -173,9 +173,9 @@ def _cost_makers(section: Section) -> Iterator[Maker]:
          lambda one: one.fit_seconds, seconds),
         (Field("peak", "Peak memory", "Costs", ("per run",), "on a CPU that of the whole worker process"),
          lambda one: one.peak_bytes, _bytes),
-        (Field("latency", "Latency", "Costs", ("as trained",), "of a forward pass over one row, the method in place"),
+        (Field("latency", "Latency", "Costs", ("one row, as trained",), "of a forward pass over one row, the method in place"),
          lambda one: one.latency, milliseconds),
-        (Field("merged-latency", "Merged latency", "Costs", (), "of the same through the backbone alone, which is "
+        (Field("merged-latency", "Merged latency", "Costs", ("one row",), "of the same through the backbone alone, which is "
                "what a method costs that leaves nothing beside it"),
          lambda one: one.merged_latency, milliseconds),
         (Field("part", "Trained part", "Costs", ("on disk",), "size of the saved file, without the head"),

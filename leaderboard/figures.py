@@ -29,6 +29,11 @@ class Curve(NamedTuple):
         """Whose rows these are."""
         return self.rows[0].method
 
+    @property
+    def words(self) -> str:
+        """What its name says beside the method."""
+        return self.name.removeprefix(self.method).strip()
+
 
 def key(section: Section, numbers: Mapping[str, int]) -> list[Series]:
     """Return the series of a section without their points, for the key above its charts.
@@ -101,30 +106,42 @@ def curves(rows: Sequence[Row]) -> list[Curve]:
     for row in rows:
         if row.size is not None:
             groups[row.method, row.targets, row.settings, row.size == 0].append(row)
-    parts: list[tuple[tuple[Row, ...], bool]] = []
+    parts: list[tuple[tuple[Row, ...], tuple[str, ...]]] = []
     for group in groups.values():
         if len({row.size for row in group}) == len(group):
-            parts.append((tuple(group), False))
+            parts.append((tuple(group), ()))
             continue
         by_values: dict[object, list[Row]] = defaultdict(list)
         for row in group:
             by_values[row.values].append(row)
-        parts += [(tuple(part), True) for part in by_values.values()]
+        telling = _telling([dict(part[0].values) for part in by_values.values()])
+        parts += [(tuple(part), telling) for part in by_values.values()]
     methods = Counter(row.method for row in rows)
     targets: dict[str, set[str]] = defaultdict(set)
     for row in rows:
         targets[row.method].add(row.targets)
     found = []
-    for part, by_value in parts:
+    for part, telling in parts:
         first = part[0]
-        words = [first.method]
-        if by_value or (len(part) == 1 and methods[first.method] == 1):
+        words = [first.method, *(f"{name} {value}" for name, value in first.values if name in telling)]
+        if len(part) == 1 and methods[first.method] == 1:
             words += [f"{name} {value}" for name, value in first.values if len(value) <= 8][:2]
         if len(targets[first.method]) > 1:
             words.append(first.targets)
         words += [f"{name} {value}" for name, value in first.settings]
         found.append(Curve(" ".join(words), part, first.size == 0))
     return _numbered(sorted(found, key=lambda curve: (curve.reference, curve.name)))
+
+
+def _telling(different: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return the names of a few values in which any two differ, the first ones that do."""
+    chosen: tuple[str, ...] = ()
+    told = 1
+    for name in dict.fromkeys(name for values in different for name in values):
+        apart = len({tuple(values.get(one) for one in (*chosen, name)) for values in different})
+        if apart > told:
+            chosen, told = (*chosen, name), apart
+    return chosen
 
 
 def _numbered(ordered: Sequence[Curve]) -> list[Curve]:

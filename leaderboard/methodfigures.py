@@ -12,7 +12,7 @@ import numpy as np
 
 from leaderboard.cells import Section
 from leaderboard.columns import Column
-from leaderboard.figures import TRAINED, point_of, top_of
+from leaderboard.figures import TRAINED, Curve, curves, point_of, top_of
 from leaderboard.load import Run
 from leaderboard.marks import Drawing, Point, Series
 from leaderboard.wording import Sentence, axis, count, listing, number, plural
@@ -68,22 +68,28 @@ def _budgets(section: Section, method: str) -> Iterator[Plan]:
     kinds: dict[str, list[Column]] = defaultdict(list)
     for column in section.columns:
         kinds[axis(column.measure)].append(column)
+    joined = curves([row for row in section.rows if row.method == method])
     for kind, columns in kinds.items():
-        series = tuple(_curve(section, column, method, number) for number, column in enumerate(columns))
-        shown = tuple(one for one in series if one.points)
-        if max((len(one.points) for one in shown), default=0) < 2:  # one budget is a number, not a curve
+        crossed = [(column, curve) for column in columns for curve in joined]
+        colours = [place if len(columns) == 1 else columns.index(column) for place, (column, _) in enumerate(crossed)]
+        lines = [
+            (column, _line(curve, _named(curve, column, columns, joined), column, colour))
+            for (column, curve), colour in zip(crossed, colours, strict=True)
+        ]
+        shown = [(column, line) for column, line in lines if line.points]
+        if max((len(line.points) for _, line in shown), default=0) < 2:  # one budget is a number, not a curve
             continue
         tops = {top_of(column.measure) for column in columns}
         top = max(top for top in tops if top is not None) if None not in tops else None
-        sentences = tuple(_reached(section, column, method) for column in columns)
+        sentences = tuple(_reached(line, column) for column, line in shown)
         yield Plan(
             section,
             f"{_name(section)}: {_subject(columns, kind)} by budget",
-            shown,
+            tuple(line for _, line in shown),
             TRAINED,
             kind,
             top,
-            tuple(one for one in sentences if one),
+            sentences,
         )
 
 
@@ -96,22 +102,23 @@ def _name(section: Section) -> str:
     return f"{section.ground.suite or 'no suite'}, {section.ground.backbone}"
 
 
-def _curve(section: Section, column: Column, method: str, place: int) -> Series:
-    """Return a method's points on one task; several of one size (other targets or values) all stand there."""
-    rows = [row for row in section.rows if row.method == method]
-    points = [point for row in rows if (point := point_of(row, row.cells[column.task], column.measure))]
-    reference = bool(points) and all(not point.x for point in points)
-    kept = points if reference else [point for point in points if point.x]
-    return Series(column.task, place, tuple(sorted(kept, key=lambda point: (point.x, point.y))), reference)
+def _named(curve: Curve, column: Column, columns: Sequence[Column], joined: Sequence[Curve]) -> str:
+    """Return what tells a line of a chart from the others: its task, and what its curve was asked."""
+    words = curve.words if len(joined) > 1 else ""
+    return ", ".join([*([column.task] if len(columns) > 1 or not words else []), *([words] if words else [])])
 
 
-def _reached(section: Section, column: Column, method: str) -> Sentence | None:
-    found = [
-        f"{number(cell.interval.estimate, column.measure)} with {count(row.size)}"
-        for row in section.rows
-        if row.method == method and row.size is not None and (cell := row.cells[column.task]).interval
-    ]
-    return Sentence(column.task, f"{listing(found)}.") if found else None
+def _line(curve: Curve, name: str, column: Column, place: int) -> Series:
+    """Return a curve's points on one task."""
+    points = [point for row in curve.rows if (point := point_of(row, row.cells[column.task], column.measure))]
+    ordered = tuple(sorted(points, key=lambda point: (point.x, point.y)))
+    return Series(name, place, ordered, curve.reference, curve.variant)
+
+
+def _reached(line: Series, column: Column) -> Sentence:
+    scale = column.measure.scale
+    found = [f"{number(point.y / scale, column.measure)} with {count(point.x)}" for point in line.points]
+    return Sentence(line.name, f"{listing(found)}.")
 
 
 class Tried(NamedTuple):

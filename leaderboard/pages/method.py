@@ -36,6 +36,15 @@ class RunLine(NamedTuple):
     score: float | None
 
 
+class LoneRate(NamedTuple):
+    """A learning rate that was used without another beside it."""
+
+    rate: float
+    tasks: tuple[str, ...]
+    asked: tuple[str, ...]
+    """Of the method there; empty where it is the only one of the kind."""
+
+
 class Reached(NamedTuple):
     """One curve on one task."""
 
@@ -66,8 +75,9 @@ class Part:
 
     @property
     def has_curves(self) -> bool:
-        """Whether it has two budgets somewhere; one alone makes no curve."""
-        return any(one.budgets.num_budgets > 1 for one in self.reached)
+        """Whether a task has several budgets or curves; what trains one size everywhere needs no table of them."""
+        several = len(self.reached) > len({one.column for one in self.reached})
+        return several or any(one.budgets.num_budgets > 1 for one in self.reached)
 
     @cached_property
     def reached(self) -> tuple[Reached, ...]:
@@ -169,19 +179,19 @@ def reach_text(reach: Reach, largest: float) -> str:
     return f"{text} [{f',{wording.NO_BREAK}'.join(ends)}]"
 
 
-def lone_rates(rates: Sequence[Rates]) -> list[str]:
-    """Return in words the learning rates that were used without another beside them, for what and where."""
+def lone_rates(rates: Sequence[Rates]) -> list[LoneRate]:
+    """Return the learning rates that were used without another beside them, for what and where."""
     found: dict[float, tuple[set[str], set[str]]] = {}
     for one in rates:
         if len(one.rates) == 1:
-            asked, tasks = found.setdefault(one.rates[0].rate, (set(), set()))
-            asked.add(one.asked)
+            tasks, asked = found.setdefault(one.rates[0].rate, (set(), set()))
             tasks.add(one.task)
-    texts = []
-    for rate in sorted(found):
-        asked, tasks = found[rate]
-        texts.append(f"{rate:g} for {wording.listing(sorted(asked))} on {wording.listing(sorted(tasks))}")
-    return texts
+            asked.add(one.asked)
+    is_only = len(found) == 1 and all(len(one.rates) == 1 for one in rates)
+    return [
+        LoneRate(rate, tuple(sorted(tasks)), () if is_only else tuple(sorted(asked)))
+        for rate, (tasks, asked) in sorted(found.items())
+    ]
 
 
 def nearness(part: Part) -> list[tuple[float, list[str], list[str]]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from leaderboard.curve import HEIGHT, WIDTH, plot
 
 
@@ -37,3 +39,11 @@ def test_the_drawing_has_every_line_and_dot_in_a_colour_of_its_own() -> None:
     assert found.marks.count("<polyline") == 2
     assert found.marks.count("<circle") == 4
     assert found.marks.index('class="line-1"') < found.marks.index('class="line-2"')
+
+
+def test_the_labels_of_the_axis_fit_beside_it() -> None:
+    for values in ([7.58e-5, 1.4], [1.234e-12, 123_456.0], [0.00012345, 1e7]):
+        found = plot([1, 2], {"loss": values})
+        assert found is not None
+        assert [float(label) for _, label in found.heights] == pytest.approx(values, rel=0.35)
+        assert all(len(label) <= 6 for _, label in found.heights)

@@ -37,6 +37,24 @@ def test_values_of_equal_size_stand_apart() -> None:
     assert found == [("fish rank 16", 2, False), ("fish rank 256", 1, False)]
 
 
+def test_curves_of_equal_size_are_named_by_the_values_that_tell_them_apart() -> None:
+    def update(**values: str) -> Row:
+        return Row("update", tuple(values.items()), "", "all", (), (10,), {}, ())
+
+    rows = [
+        update(choose="fish", samples="256", ranks="2", every="4", masks="disjoint"),
+        update(choose="fish", samples="256", ranks="2", every="30", masks="disjoint"),
+        update(choose="fish", samples="256", ranks="2", every="30", masks="equal"),
+        update(choose="random", ranks="2", every="30", masks="disjoint"),
+    ]
+    assert [name for name, _, _ in shape(rows)] == [
+        "update choose fish every 30 masks disjoint",
+        "update choose fish every 30 masks equal",
+        "update choose fish every 4 masks disjoint",
+        "update choose random every 30 masks disjoint",
+    ]
+
+
 def test_rows_without_a_known_size_are_in_no_chart() -> None:
     assert shape([row("full", [])]) == []
 

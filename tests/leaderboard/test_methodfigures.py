@@ -91,3 +91,37 @@ def test_budgets_are_curves_of_all_tasks_with_one_kind_of_score(tmp_path: Path) 
 def test_one_size_is_a_number_and_no_curve(tmp_path: Path, method: str) -> None:
     write_small_board(tmp_path)
     assert plans_of(tmp_path, method) == []
+
+
+def write_values(folder: Path, *tasks: str) -> None:
+    """Write one method with two values at each of two budgets: four entries in two sizes."""
+    for task in tasks:
+        for samples, wrong in (("16", 8), ("256", 4)):
+            for trained in (1_000, 5_000):
+                facts = {"values": {"samples": samples}, "budget": Budget(count=trained), "trained": trained}
+                made = Made("fish", task=task, **facts)
+                made.items = {task: answers(40, wrong, 0)}
+                made.write(folder)
+
+
+def test_values_of_equal_size_are_curves_of_their_own(tmp_path: Path) -> None:
+    write_values(tmp_path, "glue/sst2")
+    (plan,) = plans_of(tmp_path, "fish")
+    assert [(one.name, [point.x for point in one.points]) for one in plan.series] == [
+        ("samples 16", [1_000, 5_000]),
+        ("samples 256", [1_000, 5_000]),
+    ]
+    assert len({one.colour for one in plan.series}) == 2
+    assert plan.sentences[0] == ("samples 16", "80.0 with 1,000 and 80.0 with 5,000.")
+
+
+def test_values_of_equal_size_are_curves_of_their_own_on_each_task(tmp_path: Path) -> None:
+    write_values(tmp_path, "glue/sst2", "glue/rte")
+    (plan,) = plans_of(tmp_path, "fish")
+    assert [one.name for one in plan.series] == [
+        "glue/rte, samples 16",
+        "glue/rte, samples 256",
+        "glue/sst2, samples 16",
+        "glue/sst2, samples 256",
+    ]
+    assert [(one.hue, one.variant) for one in plan.series] == [(1, 0), (1, 1), (2, 0), (2, 1)]

@@ -78,12 +78,6 @@ def test_rates_edges_and_the_bill_of_a_search_are_shown(tmp_path: Path) -> None:
     assert "glue/sst2 lr lr 0.01 2 6 12.5 s halton, at 1 %; chosen on validation" in text
 
 
-def test_one_rate_alone_is_a_sentence(tmp_path: Path) -> None:
-    final(0, None).write(tmp_path)
-    text = visible(built(Site.of(load_records([tmp_path])))["methods/lora.html"])
-    assert "Used without another beside it: 0.01 for 1 % on glue/sst2." in text
-
-
 def test_a_method_with_trials_alone_has_a_page(tmp_path: Path) -> None:
     trial = final(0, None)
     trial.spec |= {"purpose": "trial"}
@@ -106,3 +100,34 @@ def test_a_method_with_trials_alone_has_a_page(tmp_path: Path) -> None:
 )
 def test_reaching_is_worded(reach: Reach, text: str) -> None:
     assert reach_text(reach, 227_132.0).replace("\u00a0", " ") == text
+
+
+def write_choices(folder: Path) -> None:
+    """Write one method with two values at one budget, each with a learning rate of its own, and full fine-tuning."""
+    for seed in range(3):
+        for method, values, rate, wrong in (
+            ("fish", {"samples": "16"}, 1e-3, 90),
+            ("fish", {"samples": "256"}, 1e-2, 31),
+            ("full", {}, 1e-3, 30),
+        ):
+            trained = TOTAL if method == "full" else 1_000
+            made = Made(method, values, seed=seed, trained=trained, spec={"training": {"lr": rate}})
+            made.items = {TASK: answers(300, wrong + seed, seed)}
+            made.write(folder)
+
+
+def test_curves_of_one_budget_are_told_apart_where_they_come_near_full(tmp_path: Path) -> None:
+    write_choices(tmp_path)
+    text = visible(built(Site.of(load_records([tmp_path])))["methods/fish.html"])
+    assert re.search(r"glue/sst2 fish samples 16 1 1,000 .*? one budget not reached not reached glue/sst2", text)
+    assert re.search(r"glue/sst2 fish samples 256 1 1,000 .*? one budget 1,000 or fewer", text)
+
+
+def test_rates_without_another_beside_them_are_a_list_of_what_they_were_for(tmp_path: Path) -> None:
+    write_choices(tmp_path)
+    found = built(Site.of(load_records([tmp_path])))
+    text = visible(found["methods/fish.html"])
+    assert (
+        "Used without another beside it: 0.001 on glue/sst2, for samples 16 0.01 on glue/sst2, for samples 256" in text
+    )
+    assert "Used without another beside it: 0.001 on glue/sst2 3 runs" in visible(found["methods/full.html"])
