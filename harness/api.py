@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,7 +145,7 @@ def run_suite(
     from runners.cells import write_cells
     from runners.executor import check as check_executor
     from runners.forecast import Speeds, past
-    from runners.local import default_workers, start_early
+    from runners.local import start_early
     from runners.process import Options
     from runners.spares import Spares
     from runners.status import Notes
@@ -157,32 +157,27 @@ def run_suite(
     check_executor(executor, address)
     expansion = load_suite(suite, only, settings)
     folder, source = output_folder(expansion.suite.name, out), DataSource.of(mirror)
-    if executor == "local":
+    if is_local := executor == "local":
         check_device(device)
-
-    def options(where: str) -> Options:
-        of, own = expansion.suite, None
-        if executor == "local":
-            own = default_workers(of.threads, where, runs_per_device, of.resources.ranks)
-        return Options(
-            out=folder,
-            suite=of.name,
-            mirror=source.mirror,
-            device=where,
-            threads=of.threads,
-            workers=workers or own,
-            keep=of.keep,
-            max_minutes=of.max_minutes,
-            checkpoint_minutes=of.checkpoint_minutes,
-            runs_per_device=runs_per_device,
-            executor=executor,
-            address=address,
-            resources=of.resources,
-        )
-
+    of = expansion.suite
+    asked = Options(
+        out=folder,
+        suite=of.name,
+        mirror=source.mirror,
+        device=device,
+        threads=of.threads,
+        workers=workers,
+        keep=of.keep,
+        max_minutes=of.max_minutes,
+        checkpoint_minutes=of.checkpoint_minutes,
+        runs_per_device=runs_per_device,
+        executor=executor,
+        address=address,
+        resources=of.resources,
+    )
     new, spares = len(_untried(expansion, folder)), Spares()
-    if new and executor == "local":  # the libraries are read while the suite is planned, which needs some of them too
-        spares = start_early(options(resolve_device(device)), new)
+    if new and is_local:  # the libraries are read while the suite is planned, which needs some of them too
+        spares = start_early(_here(asked), new)
     with ExitStack() as held:
         held.enter_context(spares)
         if not folder.exists():
@@ -193,11 +188,12 @@ def run_suite(
         if not todo and all(run.record for run in planned.runs):
             write_cells(planned)
             return SuiteResult(planned, folder, 0)
-        where = resolve_device(device) if todo and executor == "local" else device if todo else "cpu"
-        chosen = options(where)
+        if not todo:  # what makes no sense is closed without a worker, and needs no device
+            asked = replace(asked, device="cpu")
+        chosen = _here(asked) if is_local else asked
         kind, speeds = f"workers of {executor}", Speeds()  # whose devices are not known here
-        if executor == "local":
-            kind, speeds = past(folder, where, expansion.suite.threads)
+        if is_local:
+            kind, speeds = past(folder, chosen.device, of.threads)
         watched = Watched(planned, folder, chosen.workers, kind, speeds)
         watched.audience += [observe(watched)] if observe else []
         with Notes(watched):
@@ -205,6 +201,15 @@ def run_suite(
         left = _plan(expansion, folder, source)
         write_cells(left)
         return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
+
+
+def _here(asked: Options) -> Options:
+    """Return options with the device of this machine that was asked for, and as many workers as it serves."""
+    from runners.local import default_workers
+
+    where = resolve_device(asked.device)
+    own = default_workers(asked.threads, where, asked.runs_per_device, asked.resources.ranks)
+    return replace(asked, device=where, workers=asked.workers or own)
 
 
 def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: str = "auto") -> Forecast:
