@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.data import DataSource
 from harness.devices import check_device, resolve_device
-from harness.errors import UnknownName, UnwritableFolder
+from harness.errors import StoppedEarly, UnknownName, UnwritableFolder, UserError
 from harness.freshness import Freshness
 from harness.matrix import Expansion, check_values, expand, parse_only
 from harness.record import Record, Status, run_id, uncollected
@@ -140,7 +140,8 @@ def run_suite(
         observe: given the plan and what will become of it, returns what is told each event.
 
     Raises:
-        Busy: if another scheduler works on the folder; else as ``plan_suite``.
+        Busy: if another scheduler works on the folder.
+        StoppedEarly: if the folder cannot be written any more; else as ``plan_suite``.
     """
     from runners.cells import write_cells
     from runners.executor import check as check_executor
@@ -179,6 +180,7 @@ def run_suite(
     if new and is_local:  # the libraries are read while the suite is planned, which needs some of them too
         spares = start_early(_here(asked), new)
     with ExitStack() as held:
+        held.enter_context(_writable(folder))
         held.enter_context(spares)
         if not folder.exists():
             _plan(expansion, folder, source, retry)  # bad input ends here, before a folder is made for it
@@ -203,12 +205,42 @@ def run_suite(
         return SuiteResult(left, folder, len(todo) + len(planned.waiting), interrupted)
 
 
-def _here(asked: Options) -> Options:
-    """Return options with the device of this machine that was asked for, and as many workers as it serves."""
-    from runners.local import default_workers
+@contextmanager
+def _writable(folder: Path) -> Iterator[None]:
+    """Say plainly what ended a matrix whose folder takes nothing any more.
 
-    where = resolve_device(asked.device)
-    own = default_workers(asked.threads, where, asked.runs_per_device, asked.resources.ranks)
+    Raises:
+        StoppedEarly: with what to do.
+    """
+    from runners.attempt import cannot_write
+
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, UserError) or not cannot_write(error):
+            raise
+        raise StoppedEarly(folder, error) from error
+
+
+def _here(asked: Options) -> Options:
+    """Return options with the device of this machine that was asked for, and as many workers as it serves.
+
+    Raises:
+        BadSuite: for a device that does not serve what was asked.
+    """
+    from runners.local import default_workers, num_devices
+
+    where, ranks = resolve_device(asked.device), asked.resources.ranks
+    if where == "cpu" and asked.runs_per_device > 1:
+        raise BadSuite(
+            f"runs share a GPU, and the device is cpu; --runs-per-device {asked.runs_per_device} came, so leave it out"
+        )
+    if where != "cpu" and ranks > num_devices(where):
+        raise BadSuite(
+            f"resources.ranks is {ranks}, and each rank trains on a device of its own; {where} has "
+            f"{num_devices(where)}, so take fewer ranks, or --device cpu, or a cluster"
+        )
+    own = default_workers(asked.threads, where, asked.runs_per_device, ranks)
     return replace(asked, device=where, workers=asked.workers or own)
 
 
@@ -234,7 +266,7 @@ def forecast_plan(plan: Plan, out: Path, *, workers: int | None = None, device: 
         return forecast((), Speeds(), device, workers or 1)
     where, threads = resolve_device(device), max(spec.threads for spec in todo)
     kind, speeds = past(out, where, threads)
-    number = workers or default_workers(threads, where)
+    number = workers or default_workers(threads, where, ranks=plan.agenda.expansion.suite.resources.ranks)
     return forecast(map(job, todo), speeds, kind, number)
 
 

@@ -23,12 +23,14 @@ app = typer.Typer(
 
 def main() -> NoReturn:
     """Run the command line; an error that the user can mend is printed without a traceback and exits with 2."""
-    from harness.errors import UserError
+    from harness.errors import StoppedEarly, UserError
     from harness.registry import check_packages
 
     try:
         check_packages()
         app()
+    except StoppedEarly as error:
+        fail(str(error), NOT_OK)
     except UserError as error:
         fail(str(error))
     except KeyboardInterrupt:

@@ -57,6 +57,16 @@ class UnwritableFolder(UserError, PermissionError):
         )
 
 
+class StoppedEarly(UserError, RuntimeError):
+    """A matrix was stopped while it ran, and not by a run; what is finished is kept. The command exits with 1."""
+
+    def __init__(self, folder: object, error: OSError) -> None:
+        super().__init__(
+            f"stopped: {folder} cannot be written any more ({error.strerror or error}); what is finished is kept, so "
+            f"make room there and give the same command again"
+        )
+
+
 def _folded(names: Sequence[str]) -> list[str]:
     """Return sorted names with one mention for each large family, whose names begin alike up to a slash."""
     sizes, shown = Counter(name.partition("/")[0] for name in names if "/" in name), dict[str, None]()

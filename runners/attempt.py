@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import psutil
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from safetensors import SafetensorError
 
 from harness import registry
 from harness.environment import redact
@@ -42,6 +44,9 @@ LOG_TAIL, LONGEST_LINE = 20, 500
 LONGEST_MESSAGE = 2000
 CLOCK_STEP = 2.0
 """Seconds by which two processes may read another's start differently: it is counted from a boot time that drifts."""
+DISK_FULL = "DiskFull"
+"""The kind of error of an attempt that found no room for what it wrote, which says nothing of its method."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -60,6 +65,8 @@ class Owner(BaseModel):
     process_started: float
     host: str
     boot_id: str | None
+    start_ticks: int | None = None
+    """Its start in ticks since the machine's, which no clock that is set moves; null where the system does not tell."""
 
 
 class Started(BaseModel):
@@ -147,6 +154,7 @@ def owner() -> Owner:
         process_started=psutil.Process().create_time(),
         host=socket.gethostname(),
         boot_id=_boot_id(),
+        start_ticks=_start_ticks(os.getpid()),
     )
 
 
@@ -163,7 +171,11 @@ def is_alive(process: Owner) -> bool:
         return False
     try:
         found = psutil.Process(process.pid)
-        same = abs(found.create_time() - process.process_started) < CLOCK_STEP
+        ticks = _start_ticks(process.pid)
+        if process.start_ticks is not None and ticks is not None:
+            same = ticks == process.start_ticks
+        else:
+            same = abs(found.create_time() - process.process_started) < CLOCK_STEP
         return same and found.status() != psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, ValueError, OverflowError):
         return False
@@ -207,6 +219,18 @@ def close_without_worker(
     )
     write_once(attempt.folder / RECORD_FILE, record.to_json())
     return record
+
+
+def disk_is_full(problem: BaseException) -> bool:
+    """Return whether an error says that there is no room on the disk; some libraries say so in words alone."""
+    if isinstance(problem, OSError) and problem.errno in FULL:
+        return True
+    return isinstance(problem, OSError | SafetensorError) and any(os.strerror(code) in str(problem) for code in FULL)
+
+
+def cannot_write(problem: OSError) -> bool:
+    """Return whether an error says that a folder takes nothing any more: it is full, or was closed to this user."""
+    return disk_is_full(problem) or isinstance(problem, PermissionError) or problem.errno == errno.EROFS
 
 
 def discard_results(folder: Path) -> None:
@@ -265,6 +289,16 @@ def _clip(text: str, length: int) -> str:
     """Shorten a text, and replace what UTF-8 cannot hold."""
     text = text.encode("utf-8", errors="replace").decode("utf-8")
     return text if len(text) <= length else f"{text[:length]}..."
+
+
+def _start_ticks(pid: int) -> int | None:
+    """Return when a process began, in ticks since the machine did: field 22 of its line in Linux's process table."""
+    try:
+        line = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    after_name = line.rpartition(")")[2].split()  # a name may hold blanks and brackets; field 3 comes next
+    return int(after_name[19])
 
 
 def _boot_id() -> str | None:

@@ -23,8 +23,8 @@ from runners.spares import Spares
 
 Observer = Callable[[Spec | None, Mapping[str, Any]], None]
 """Told each event and the run it is of, or none for the whole matrix (Any: events are JSON)."""
-DISK_PATIENCE = 60.0
-"""Seconds until a record that another machine wrote must be seen here: network disks answer from memory for a while."""
+DISK_PATIENCE = 180.0
+"""Seconds until a record that another machine wrote must be seen here: network disks lag by a minute."""
 
 
 EXECUTORS = {"local": "runners.local", "ray": "runners.ray", "slurm": "runners.slurm"}
@@ -51,7 +51,11 @@ class Executor(ABC):
 
     @classmethod
     def missing(cls, address: str | None) -> str | None:
-        """Return what it needs and is not here, with what to do about it; null for nothing."""
+        """Return what it needs and is not here, with what to do about it; null for nothing.
+
+        Args:
+            address: what the command line gave.
+        """
         return None
 
     @abstractmethod
@@ -180,7 +184,17 @@ class Executor(ABC):
         if self._stopped:
             return "cancelled", "interrupted", "stopped by a second interrupt"
         if death.timed_out:
-            return "timed_out", "TimedOut", f"ran longer than max_minutes ({self.options.max_minutes:g})"
+            told = (
+                f"ran longer than max_minutes ({self.options.max_minutes:g}); where that was too short, give it more: "
+            )
+            return "timed_out", "TimedOut", told + "--set max_minutes=MINUTES --retry timed_out"
+        if death.out_of_memory:
+            advice = "run fewer at a time (--workers) or a larger training.accumulation, and --retry out_of_memory"
+            return (
+                "out_of_memory",
+                "KilledForMemory",
+                f"the worker process {death.how} while this attempt ran; {advice}",
+            )
         return "lost", "WorkerDied", f"the worker process {death.how} while this attempt ran"
 
     def _opened(self, spec: Spec, before: set[int]) -> Attempt | None:

@@ -25,6 +25,15 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 class LocalExecutor(Executor):
     """Runs jobs on worker processes of this machine."""
 
+    @classmethod
+    def missing(cls, address: str | None) -> str | None:
+        """Return that this machine has no address: its workers would be run here, and not where it says."""
+        if address is None:
+            return None
+        return (
+            f"--address is of a cluster, and {address!r} came; add --executor ray, or leave it out to use this machine"
+        )
+
     def seat(self, lane: int) -> Seat:
         """Return a seat on the device whose turn it is."""
         return LocalSeat(self.options, _variables(self.options, lane), self.spares.take(lane))
@@ -33,6 +42,7 @@ class LocalExecutor(Executor):
         """Return the arithmetic where the memory of this machine does not serve so many workers."""
         files = [locate(reference) for reference in dict.fromkeys(spec.backbone for spec in specs)]
         workers, available = min(self.num_seats(), len(specs)), psutil.virtual_memory().available
+        workers *= self.options.resources.ranks
         copies = COPIES if self.options.device == "cpu" else 1
         return list(too_many(workers, max(map(weight_bytes, files), default=0), available, copies))
 

@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import MissingPrerequisite
 from harness.registry import ROOT
 from harness.suite import Resources
 from runners.queue import Job
 
+START_MINUTES = 15.0
+"""How long a worker may take until its job has begun, libraries and all; one that hangs before is no run's fault."""
 GRACE = 10.0
 """Seconds that a worker whose pipes are closed has to end."""
 
@@ -47,6 +50,25 @@ class Options:
     """What a worker of a cluster is given."""
     program: str = "runners.worker"
     """The module that serves jobs."""
+
+
+def devices(options: Options) -> float:
+    """Return the devices of a worker on a cluster as far as they are stated: its own, else one for each rank.
+
+    Returns:
+        Their number, a part of one where workers share it; 0 where a worker has one rank and nothing is stated.
+
+    Raises:
+        MissingPrerequisite: for fewer devices than ranks, each of which trains on one of its own.
+    """
+    stated, ranks = options.resources.gpus, options.resources.ranks
+    if ranks > 1 and (options.runs_per_device > 1 or 0 < stated < ranks):
+        raise MissingPrerequisite(
+            f"resources.ranks is {ranks}, and each rank trains on a device of its own; {stated or ranks:g} devices, "
+            f"shared by {options.runs_per_device}, came: set resources.gpus to {ranks} or leave it out, and leave "
+            f"--runs-per-device out"
+        )
+    return stated or (ranks if ranks > 1 else 0)
 
 
 class WorkerProcess:

@@ -16,6 +16,7 @@ from pydantic import JsonValue
 
 from harness.record import Record, Status
 from harness.spec import Spec
+from runners.attempt import DISK_FULL
 from runners.forecast import Speeds
 
 EQUAL_ERRORS = 5
@@ -149,7 +150,7 @@ class Queue:
             with self._following:
                 added = [self._job(spec) for spec in self._follow.after(record)]
         with self._changed:
-            if record.status in ERRORS:
+            if record.status in ERRORS and not (record.error and record.error.kind == DISK_FULL):
                 self._count(record)
             self._add(added)
             self._running -= 1

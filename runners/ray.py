@@ -17,7 +17,7 @@ from typing import Any
 from harness.errors import MissingPrerequisite
 from harness.spec import Spec
 from runners.executor import Executor, is_installed
-from runners.process import Options
+from runners.process import Options, devices
 from runners.queue import Job
 from runners.seat import Death, LocalSeat, Observe
 
@@ -98,10 +98,15 @@ class RayExecutor(Executor):
 
     @classmethod
     def missing(cls, address: str | None) -> str | None:
-        """Return what to install where Ray is not here."""
-        if is_installed("ray"):
-            return None
-        return "--executor ray needs the library ray; install it with: pip install 'paretune[ray]'"
+        """Return what to install where Ray is not here, and what to do where its client would be between."""
+        if not is_installed("ray"):
+            return "--executor ray needs the library ray; install it with: pip install 'paretune[ray]'"
+        if (address or "").startswith("ray://"):
+            return (
+                f"{address!r} is an address of Ray's client, which cannot follow a run's events; start the command on "
+                f"a node of the cluster, such as its head, with --address auto"
+            )
+        return None
 
     def __enter__(self) -> RayExecutor:
         """Join the cluster, or start one on this machine.
@@ -145,10 +150,13 @@ class RayExecutor(Executor):
                     return None
             try:
                 problem = self._ray.get(ready)
-            except self._ray.exceptions.RayActorError:
-                if start == STARTS - 1:
-                    raise
-                continue
+            except self._ray.exceptions.RayActorError as error:
+                if start < STARTS - 1:
+                    continue
+                raise MissingPrerequisite(
+                    f"{STARTS} workers in a row died on the cluster before they were ready; ray logs on its nodes, and "
+                    f"paretune doctor there, say why ({str(error).partition(chr(10))[0]})"
+                ) from error
             if problem:
                 raise MissingPrerequisite(problem)
             return RaySeat(self._ray, actor)
@@ -164,12 +172,20 @@ def demand(options: Options, nodes: Sequence[Mapping[str, float]]) -> dict[str, 
     Args:
         options: of the suite and the command line; ``auto`` takes a device where any node has one.
         nodes: the resources of each node.
+
+    Raises:
+        MissingPrerequisite: for devices that do not go with the ranks, or with runs that share them.
     """
     asked = options.resources
     wanted = options.device.startswith("cuda") or (options.device == "auto" and any(node.get("GPU") for node in nodes))
-    found: dict[str, Any] = {"num_cpus": asked.cpus or options.threads}
+    found: dict[str, Any] = {"num_cpus": asked.cpus or options.threads * asked.ranks}
     if asked.gpus or wanted:
-        found["num_gpus"] = asked.gpus or 1 / options.runs_per_device
+        found["num_gpus"] = devices(options) or 1 / options.runs_per_device
+    elif options.runs_per_device > 1:
+        raise MissingPrerequisite(
+            f"runs share a GPU, and no worker is given one; {options.runs_per_device} runs on each came, so leave "
+            f"--runs-per-device out"
+        )
     if asked.memory_gb:
         found["memory"] = int(asked.memory_gb * 1e9)
     if asked.accelerator:

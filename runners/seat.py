@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from runners.process import Deadline, Options, WorkerProcess
+from runners.killed import memory_kills
+from runners.process import START_MINUTES, Deadline, Options, WorkerProcess
 from runners.queue import Job
 
 Observe = Callable[[Mapping[str, Any]], None]
@@ -22,6 +24,8 @@ class Death:
     timed_out: bool = False
     last_words: str = ""
     """The end of what it wrote to standard error."""
+    out_of_memory: bool = False
+    """Whether the kernel killed it as the machine's memory ran out."""
     seat_lost: bool = False
     """Whether its seat went with it, as when a machine dies; else the seat takes the next job."""
 
@@ -52,19 +56,29 @@ class LocalSeat:
     def execute(self, job: Job, observe: Observe) -> Death | None:
         """Run one job; see ``Seat``."""
         worker = self._for(job.spec.threads)
-        deadline = Deadline(worker, self._options.max_minutes)
+        beginning, deadline = Deadline(worker, START_MINUTES), Deadline(worker, self._options.max_minutes)
 
         def watch(event: Mapping[str, Any]) -> None:
             if event["type"] == "started":
+                beginning.passed()
                 deadline.start()
             observe(event)
 
+        kills = memory_kills()
+        beginning.start()
         ended = worker.execute(job, watch)
-        timed_out = deadline.passed()
+        never_began, timed_out = beginning.passed(), deadline.passed()
         if ended:
             return None
-        how = f"ended with code {worker.wait()}"
-        return Death(how, timed_out, worker.last_words())
+        code = worker.wait()
+        out_of_memory = code == -signal.SIGKILL and memory_kills() > kills
+        if never_began:
+            how = f"was stopped, as its job had not begun after {START_MINUTES:g} minutes,"
+        elif out_of_memory:
+            how = "was killed by the system, as memory ran out,"
+        else:
+            how = f"ended with code {code}"
+        return Death(how, timed_out, worker.last_words(), out_of_memory)
 
     def kill(self) -> None:
         """End the worker at once; see ``Seat``."""

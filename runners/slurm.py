@@ -16,7 +16,7 @@ from harness.errors import MissingPrerequisite
 from harness.spec import Spec
 from runners.executor import Executor, is_installed
 from runners.place import BEAT, Place, PlaceSeat, looks, write
-from runners.process import Options
+from runners.process import Options, devices
 
 FOLDER = ".slurm"
 SILENCE = 90.0
@@ -137,7 +137,7 @@ def parameters(options: Options, workers: int) -> dict[str, Any]:
         MissingPrerequisite: for a share of a device, which Slurm does not give.
     """
     asked = options.resources
-    gpus = asked.gpus or (1 if options.device.startswith("cuda") else 0)
+    gpus = (devices(options) or 1) if asked.gpus or options.device.startswith("cuda") else 0
     if gpus != int(gpus) or options.runs_per_device > 1:
         raise MissingPrerequisite(
             f"slurm gives whole devices to a worker; {gpus:g} of one, {options.runs_per_device} runs on each, came; "
@@ -146,7 +146,7 @@ def parameters(options: Options, workers: int) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": f"paretune-{options.suite or 'runs'}",
         "timeout_min": asked.minutes or MINUTES,
-        "cpus_per_task": math.ceil(asked.cpus or options.threads),
+        "cpus_per_task": math.ceil(asked.cpus or options.threads * asked.ranks),
         "slurm_array_parallelism": workers,
         "slurm_additional_parameters": {"requeue": True},
     }

@@ -31,7 +31,17 @@ from harness.errors import Diverged, MissingPrerequisite, NotApplicable
 from harness.record import EXTRA_FOLDER, ITEMS_FILE, RECORD_FILE, Record, Status, write_once
 from harness.registry import check_packages
 from harness.spec import Spec
-from runners.attempt import Attempt, attempts, cards, discard_results, failure, now, open_attempt
+from runners.attempt import (
+    DISK_FULL,
+    Attempt,
+    attempts,
+    cards,
+    discard_results,
+    disk_is_full,
+    failure,
+    now,
+    open_attempt,
+)
 from runners.log import Log
 from runners.queue import Job
 
@@ -75,14 +85,14 @@ def run_one(
         OSError: if not even a record can be written.
     """
     from runners.execute import Outcome, execute
-    from runners.savepoint import Savepoints
+    from runners.lenient import LenientSavepoints
 
     attempt = open_attempt(out, spec, suite)
     run = _Run(attempt, spec, suite, now(), warm.device, search, facts or {})
     report({"type": "started", "run_id": spec.run_id, "attempt": attempt.number})
     outcome, error = Outcome(), None
     earlier = tuple(one.folder for one in attempts(out, spec.run_id) if one.number < attempt.number)
-    savepoints = Savepoints(attempt.folder, checkpoint_minutes, earlier)
+    savepoints = LenientSavepoints(attempt.folder, checkpoint_minutes, earlier)
     with Log(attempt.folder) as log:
         try:
             if peers:
@@ -92,12 +102,13 @@ def run_one(
             error = problem
             if not isinstance(problem, NotApplicable):
                 log.add(traceback.format_exc())
+    outcome.notes += (savepoints.problem,) if savepoints.problem else ()
     if error is not None and peers and peers.killed():
         _leave()  # as if this process had been killed itself: the attempt is lost, and started again
     try:
         record = run.close(outcome, error)
     except Exception as problem:  # a full disk, or a method's numbers that no record can hold
-        record = run.close(Outcome(digests=outcome.digests), problem)
+        record = run.close(Outcome(digests=outcome.digests), problem)  # a full disk may have room for this
     if isinstance(error, KeyboardInterrupt):
         raise error
     savepoints.remove()
@@ -270,12 +281,16 @@ def _status(problem: BaseException | None) -> Status:
         return "cancelled"
     if exhausted(problem):
         return "out_of_memory"
+    if disk_is_full(problem):  # no fault of the run's: the next start of the suite takes it up again
+        return "lost"
     return "failed"
 
 
 def _reason(problem: BaseException) -> tuple[str, str]:
     if isinstance(problem, KeyboardInterrupt):
         return "interrupted", "stopped by an interrupt"
+    if disk_is_full(problem):
+        return DISK_FULL, f"there is no room for what this run writes ({problem}); make some and run the suite again"
     return type(problem).__name__, str(problem) or type(problem).__name__
 
 

@@ -66,14 +66,13 @@ def main(mirror: str, with_plain: bool) -> None:
     """Measure and print."""
     os.environ |= {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     one, records = matrix(mirror, 1)
-    spent = sum(
-        sum(record.cost.seconds.get(phase, 0.0) for phase in ("fit", "validate", "score")) for record in records
-    )
+    spent, scored = sum(map(work, records)), sum(record.cost.seconds.get("validate", 0.0) for record in records)
     warm = sorted(overhead(record) for record in records[1:])
     two, _ = matrix(mirror, 2)
-    say(f"{len(records)} runs, fit, validation and score together {spent:.1f} s")
+    say(f"{len(records)} runs, fit, validation and score together {spent:.1f} s, {scored:.1f} s of them validation")
     say(f"(a) a warm run beside them: median {warm[len(warm) // 2]:.2f} s, largest {warm[-1]:.2f} s")
-    say(f"(b) one worker {one:.1f} s, {one / spent:.2f} of that; two workers {two:.1f} s, {two / one:.2f} of one")
+    say(f"(b) one worker {one:.1f} s, {one / spent:.2f} of that")
+    say(f"    two workers {two:.1f} s, {two / one:.2f} of one, {two / spent:.2f} of that")
     if with_plain:
         for threads, ours, called in ((1, one, "one worker"), (2, two, "two workers")):
             plainly = plain(mirror, threads)

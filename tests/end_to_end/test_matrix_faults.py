@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,3 +124,18 @@ def test_a_clock_that_jumps_back_changes_neither_the_order_of_attempts_nor_what_
     result: Any = run_suite(asked, out=tmp_path, workers=1, device="cpu", retry=["failed"])
     assert result.plan.ok()
     assert [record.attempt for record in result.records] == [4]
+
+
+def test_a_folder_that_is_full_stops_the_matrix_in_plain_words_and_a_rerun_completes_it(tmp_path: Path) -> None:
+    file = write_suite(tmp_path / "suite.yaml", ["base", "head_only"])
+    run = [sys.executable, "-m", "harness.cli", "run", str(file), "--out", str(tmp_path / "out"), "--device", "cpu"]
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400, 400))
+
+    done = subprocess.run(run, preexec_fn=limit, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be written any more (File too large); what is finished is kept, so make room there" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert subprocess.run(run, capture_output=True).returncode == 0
+    assert states(plan_suite(file, out=tmp_path / "out")) == ["done", "done"]

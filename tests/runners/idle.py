@@ -1,7 +1,8 @@
 """A worker that runs nothing: it speaks and records as the real one does, in no time, and goes wrong where it is told.
 
-``values`` of a spec may name what becomes of its run: ``{"ends": "raises"}``, ``dies`` or ``waits`` (until the file
-that GATE names is gone).
+``values`` of a spec may name what becomes of its run: ``{"ends": "raises"}``, ``dies``, ``hangs`` (before it begins),
+``eats`` (memory without end, in the group of processes that GROUP names) or ``waits`` (until the file that GATE names
+is gone).
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from runners.queue import Job
 from runners.worker import _arguments, _take_pipes
 from tests.runners.faulty import GATE
 
-PROGRAM = "tests.runners.idle"
+PROGRAM, GROUP = "tests.runners.idle", "PARETUNE_TEST_GROUP"
 
 
 def main() -> None:
@@ -36,11 +37,18 @@ def main() -> None:
     report({"type": "ready"})
     while True:
         job = Job.parse(jobs.get())
+        ends = job.spec.values.get("ends")
+        if ends == "hangs":
+            time.sleep(600)
         attempt = open_attempt(Path(options.out), job.spec, options.suite)
         report({"type": "started", "run_id": attempt.run_id, "attempt": attempt.number})
-        ends = job.spec.values.get("ends")
         if ends == "dies":
             os.kill(os.getpid(), signal.SIGKILL)
+        if ends == "eats":
+            Path(os.environ[GROUP], "cgroup.procs").write_text(str(os.getpid()))
+            eaten = []
+            while True:
+                eaten.append(bytearray(os.urandom(1 << 20)))
         while ends == "waits" and os.path.exists(os.environ[GATE]):
             time.sleep(0.02)
         message = f"run {job.spec.run_id} went wrong" if ends == "raises" else None

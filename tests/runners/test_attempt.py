@@ -70,8 +70,10 @@ def test_attempts_are_ordered_by_number_and_other_folders_are_none(tmp_path: Pat
     ("change", "alive"),
     [
         ({}, True),
-        ({"process_started": CLOCK_STEP / 2}, True),
-        ({"process_started": 100.0}, False),
+        ({"process_started": 3600.0}, True),  # the clock was set: what is counted from the machine's start did not move
+        ({"start_ticks": 1}, False),
+        ({"start_ticks": None, "process_started": CLOCK_STEP / 2}, True),
+        ({"start_ticks": None, "process_started": 100.0}, False),
         ({"host": "elsewhere"}, True),  # nothing can be told of it
         ({"boot_id": "another"}, False),
         ({"pid": -1}, False),
@@ -87,7 +89,8 @@ def test_an_owner_is_known_again_by_pid_start_host_and_boot(change: dict[str, An
 
 def test_a_process_that_ended_is_not_alive_even_before_it_is_waited_for() -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    facts = owner().model_copy(update={"pid": child.pid, "process_started": psutil.Process(child.pid).create_time()})
+    begun = {"process_started": psutil.Process(child.pid).create_time(), "start_ticks": None}
+    facts = owner().model_copy(update={"pid": child.pid, **begun})
     assert is_alive(facts)
     child.kill()
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

@@ -1,23 +1,29 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
+import torch
 
-from harness.api import run_suite
+from harness.api import forecast_plan, plan_suite, run_suite
 from harness.backbone import BackboneFiles, locate
-from harness.errors import UnknownName
+from harness.errors import MissingPrerequisite, UnknownName
 from harness.matrix import expand
 from harness.record import Record
-from harness.suite import BadSuite
+from harness.suite import BadSuite, Resources
 from runners.attempt import records
-from runners.local import LocalExecutor, default_workers, too_many, visible_to, weight_bytes
+from runners.local import WORKER_BYTES, LocalExecutor, default_workers, too_many, visible_to, weight_bytes
 from runners.process import Options
 from runners.queue import Queue
 from tests.runners.conftest import SIX, Finished
 from tests.runners.faulty import answer, suite
+from tests.runners.idle import GROUP, idle
+from tests.runners.idle import specs as idle_specs
 
 TRAINING: dict[str, Any] = {"epochs": 1, "batch_size": 4, "max_length": 32, "lr": 0.01}
 
@@ -62,7 +68,36 @@ def test_a_run_over_its_time_is_stopped_and_not_tried_again(
     assert record.status == "timed_out"
     assert record.error is not None
     assert "max_minutes (0.05)" in record.error.message
+    assert "--set max_minutes=MINUTES --retry timed_out" in record.error.message
     assert (told[-1]["type"], told[-1]["status"], told[-1]["again"]) == ("ended", "timed_out", False)
+
+
+@pytest.fixture
+def small_group() -> Iterator[Path]:
+    """Return a group of processes that may use 100 MB together."""
+    old, new = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    root, limit = (old, "memory.limit_in_bytes") if old.is_dir() else (new, "memory.max")
+    group = root / f"paretune-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / limit).write_text(str(100 << 20))
+    except OSError as error:
+        pytest.skip(f"no group of processes with a limit can be made here ({error.strerror})")
+    yield group
+    group.rmdir()
+
+
+def test_a_worker_that_the_kernel_kills_for_memory_is_out_of_memory_and_the_next_run_goes_on(
+    tmp_path: Path, small_group: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(GROUP, str(small_group))
+    (eats,), (plain,) = idle_specs(1, ends="eats"), idle_specs(1)
+    LocalExecutor(idle(tmp_path), lambda spec, event: None, Queue([eats, plain])).run()
+    ((record,), _), ((other,), _) = (records(tmp_path, spec.run_id) for spec in (eats, plain))
+    assert (record.status, other.status) == ("out_of_memory", "ok")
+    assert record.error is not None
+    assert record.error.kind == "KilledForMemory"
+    assert "memory ran out, while this attempt ran; run fewer at a time (--workers)" in record.error.message
 
 
 def test_workers_that_cannot_start_leave_records_that_say_why(tmp_path: Path) -> None:
@@ -161,6 +196,8 @@ def test_a_record_says_that_its_device_was_shared(tmp_path: Path) -> None:
 def test_a_device_that_is_not_here_is_refused_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(UnknownName, match=r"unknown device 'cuda:99' in --device; .*(auto|cuda)"):
         run_suite(suite(["base"]), out=tmp_path / "out", device="cuda:99")
+    with pytest.raises(BadSuite, match="runs share a GPU, and the device is cpu; --runs-per-device 4 came"):
+        run_suite(suite(["base"]), out=tmp_path / "out", device="cpu", runs_per_device=4)
     with pytest.raises(BadSuite, match="--runs-per-device is at least 1; 0 came"):
         run_suite(suite(["base"]), out=tmp_path / "out", runs_per_device=0)
     assert not (tmp_path / "out").exists()
@@ -170,3 +207,38 @@ def test_workers_are_as_many_as_the_cores_serve() -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert default_workers(1) == cores
     assert default_workers(10_000) == 1
+
+
+def test_an_address_without_a_cluster_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        MissingPrerequisite, match=r"--address is of a cluster, and '10\.0\.0\.1:6379' came; add --executor"
+    ):
+        run_suite(suite(["base"]), out=tmp_path / "out", address="10.0.0.1:6379", device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+def test_more_ranks_than_devices_are_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    asked = suite(["base"], resources={"ranks": 4})
+    with pytest.raises(BadSuite, match=r"ranks is 4, and each rank .* of its own; cuda has 2, so take fewer ranks"):
+        run_suite(asked, out=tmp_path / "out", device="cuda")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_memory_of_every_rank_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    specs = expand(suite(["base"])).specs
+    room = int(2.5 * WORKER_BYTES)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=room))
+    alone, four = (Options(tmp_path, resources=Resources(ranks=ranks)) for ranks in (1, 4))
+    assert LocalExecutor(alone, lambda spec, event: None, Queue(specs)).doubts(specs) == []
+    (doubt,) = LocalExecutor(four, lambda spec, event: None, Queue(specs)).doubts(specs)
+    assert doubt.startswith("4 workers may take")
+
+
+def test_the_forecast_knows_that_ranks_share_the_cores(tmp_path: Path) -> None:
+    several = default_workers(1)
+    planned = plan_suite(suite(["base"], resources={"ranks": several}), out=tmp_path)
+    assert forecast_plan(planned, tmp_path, device="cpu").workers == 1

@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from harness.record import Failure, Record, Status
 from harness.spec import Spec
+from runners.attempt import DISK_FULL
 from runners.queue import EQUAL_ERRORS, LOST_RETRIES, MOVES, Job, Queue, plain
 
 
@@ -193,6 +195,14 @@ def test_runs_that_a_search_adds_to_a_broken_method_are_taken_out_too() -> None:
         queue.ended(job, a_record(job.spec, "failed"))
     assert len(queue.take_broken()) == EQUAL_ERRORS
     assert not len(queue)
+
+
+def test_a_full_disk_speaks_against_no_method() -> None:
+    queue, cancelled = Queue([a_spec(seed=seed) for seed in range(9)]), list[tuple[Job, str]]()
+    while job := queue.take():
+        queue.ended(replace(job, tries=LOST_RETRIES), a_record(job.spec, "lost", DISK_FULL, "there is no room"))
+        cancelled += queue.take_broken()
+    assert cancelled == []
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from harness.record import Record
 from harness.spec import Spec
 from harness.suite import Resources
 from runners.attempt import records, unfinished
-from runners.executor import executor
+from runners.executor import check, executor
 from runners.process import Options
 from runners.queue import Queue
 from runners.ray import demand, served, taken_along
@@ -83,7 +83,6 @@ def test_a_lost_node_costs_what_ran_on_it_which_is_run_again(
     assert not list(unfinished(out))
 
 
-@pytest.mark.slow
 def test_500_runs_that_do_nothing_and_20_real_ones_survive_the_loss_of_a_node_each(
     cluster: Any, tmp_path: Path
 ) -> None:
@@ -115,6 +114,11 @@ def test_a_cluster_that_is_not_there_is_named(tmp_path: Path) -> None:
         run(options, specs(1))
 
 
+def test_an_address_of_rays_client_is_refused_with_the_one_to_take() -> None:
+    with pytest.raises(MissingPrerequisite, match="'ray://head:10001' is an address of Ray's client.*--address auto"):
+        check("ray", "ray://head:10001")
+
+
 def test_a_cluster_is_asked_for_what_the_suite_states() -> None:
     def asked(nodes: list[dict[str, float]], **changes: Any) -> dict[str, Any]:
         return demand(Options(Path("out"), **changes), nodes)
@@ -125,6 +129,14 @@ def test_a_cluster_is_asked_for_what_the_suite_states() -> None:
     assert asked(gpus, device="auto") == {"num_cpus": 1, "num_gpus": 1}
     assert asked(gpus, device="cpu") == {"num_cpus": 1}
     assert asked(gpus, device="auto", runs_per_device=4) == {"num_cpus": 1, "num_gpus": 0.25}
+    ranks = Resources(ranks=4)
+    assert asked(gpus, device="cuda", threads=2, resources=ranks) == {"num_cpus": 8, "num_gpus": 4}
+    assert asked(gpus, device="cpu", threads=2, resources=ranks) == {"num_cpus": 8}
+    for refused in ({"resources": Resources(ranks=4, gpus=1)}, {"resources": ranks, "runs_per_device": 2}):
+        with pytest.raises(MissingPrerequisite, match="ranks is 4, and each rank trains on a device of its own"):
+            asked(gpus, device="cuda", **refused)
+    with pytest.raises(MissingPrerequisite, match="runs share a GPU, and no worker is given one; 4 runs on each came"):
+        asked(cpus, device="auto", runs_per_device=4)
     resources = Resources(cpus=3, gpus=0.5, accelerator="A100", memory_gb=2)
     all_of_it = {"num_cpus": 3, "num_gpus": 0.5, "accelerator_type": "A100", "memory": 2_000_000_000}
     assert asked(gpus, resources=resources) == all_of_it

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runners import seat as seats
 from runners.queue import Job
 from runners.seat import LocalSeat
 from tests.runners.faulty import GATE
@@ -43,6 +44,18 @@ def test_a_job_over_its_time_ends_its_worker(tmp_path: Path, monkeypatch: pytest
     death, _ = run(seat, Job(specs(1, ends="waits")[0]))
     assert death is not None
     assert death.timed_out
+    assert run(seat, Job(specs(1)[0]))[0] is None
+    seat.close()
+
+
+def test_a_worker_that_hangs_before_its_job_begins_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seats, "START_MINUTES", 0.05)
+    seat = LocalSeat(idle(tmp_path))
+    death, events = run(seat, Job(specs(1, ends="hangs")[0]))
+    assert death is not None
+    assert (death.how, death.timed_out) == ("was stopped, as its job had not begun after 0.05 minutes,", False)
+    assert events == []
+    monkeypatch.setattr(seats, "START_MINUTES", 1.0)
     assert run(seat, Job(specs(1)[0]))[0] is None
     seat.close()
 

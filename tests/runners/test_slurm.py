@@ -157,6 +157,12 @@ def test_slurm_is_asked_for_what_the_suite_states(tmp_path: Path) -> None:
     asked = {"cpus_per_task": 3, "slurm_gres": "gpu:a100:2", "mem_gb": 20, "timeout_min": 60, "slurm_partition": "long"}
     assert parameters(idle(tmp_path, resources=resources), 3) == plain | asked
     assert parameters(idle(tmp_path, device="cuda"), 3) == plain | {"gpus_per_node": 1}
+    four = Resources(ranks=4)
+    assert parameters(idle(tmp_path, resources=four), 3) == plain | {"cpus_per_task": 4}
+    asked = {"cpus_per_task": 4, "gpus_per_node": 4}
+    assert parameters(idle(tmp_path, resources=four, device="cuda"), 3) == plain | asked
+    with pytest.raises(MissingPrerequisite, match=r"ranks is 4, and each rank .* 2 devices, shared by 1, came"):
+        parameters(idle(tmp_path, resources=Resources(ranks=4, gpus=2)), 3)
     with pytest.raises(MissingPrerequisite, match=r"whole devices.*0\.5 of one.*--executor ray"):
         parameters(idle(tmp_path, resources=Resources(gpus=0.5)), 3)
 

@@ -60,7 +60,7 @@ def test_a_finished_folder_is_counted_by_the_result_of_each_run(tmp_path: Path) 
 def test_what_runs_is_told_from_what_died_and_what_is_elsewhere(tmp_path: Path) -> None:
     here, dead, elsewhere = specs("base", "full", "lora")
     folders = [open_attempt(tmp_path, spec, "faults").folder for spec in (here, dead, elsewhere)]
-    change_owner(folders[1], process_started=1.0)
+    change_owner(folders[1], start_ticks=1)
     change_owner(folders[2], host="another", pid=77)
     states = {one.started.run_id: one.state for one in look(tmp_path).doing}
     assert states == {here.run_id: "running", dead.run_id: "gone", elsewhere.run_id: "elsewhere"}
@@ -126,7 +126,7 @@ def test_the_time_left_goes_down_while_nothing_is_noted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"pid": 1}', "null"])
 def test_notes_of_a_killed_scheduler_or_damaged_ones_say_nothing(tmp_path: Path, text: str) -> None:
     write(a_record(specs("base")[0]), tmp_path)
-    dead = owner().model_dump() | {"process_started": 1.0}
+    dead = owner().model_dump() | {"start_ticks": 1}
     (tmp_path / SCHEDULER_FILE).write_text(json.dumps(dead), encoding="utf-8")
     (tmp_path / PROGRESS_FILE).write_text(json.dumps(NOTE), encoding="utf-8")
     assert (look(tmp_path).scheduler, look(tmp_path).note) == (None, None)

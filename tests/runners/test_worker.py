@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from harness import registry
 from harness.api import run_suite
 from harness.record import EXTRA_FOLDER, ITEMS_FILE, LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, read_record
 from harness.splits import Part
-from runners.attempt import TRAINED_FACTS_FILE, discard_results
+from runners.attempt import DISK_FULL, TRAINED_FACTS_FILE, discard_results
 from runners.checkpoint import load
 from tests.runners.faulty import SECRET, answer, run_here, suite
 
@@ -161,14 +162,15 @@ def test_trained_parts_are_kept_as_the_policy_says(
     assert (folder / TRAINED_FILE).exists() is (folder / TRAINED_FACTS_FILE).exists() is kept
 
 
-def test_a_disk_that_is_full_for_the_results_leaves_a_failed_record(
+def test_a_disk_that_is_full_for_the_results_leaves_a_record_that_is_taken_up_again(
     tmp_path: Path, faulty: Path, warm: Any, small_files: pytest.MonkeyPatch
 ) -> None:
     small_files.setenv("PARETUNE_TEST_LIMIT", "20000")
     record, folder, healthy = run_here(tmp_path, "fills_disk", "all", warm)
-    assert (record.status, healthy) == ("failed", False)
+    assert (record.status, healthy) == ("lost", False)
     assert record.error is not None
-    assert record.error.kind in ("OSError", "SafetensorError")
+    assert record.error.kind == DISK_FULL
+    assert re.search("no room for what this run writes .*File too large.*run the suite again", record.error.message)
     assert {path.name for path in folder.iterdir()} == {STARTED_FILE, LOG_FILE, RECORD_FILE}
     assert read_record(folder / RECORD_FILE) == record
 
