@@ -2,20 +2,23 @@
 
 A contest sets one row against another on all tasks that both have: the mean of the paired differences, with the
 interval of averages. A claim is supported if that holds for every pair, not supported if it fails for one beyond doubt
-(after Bonferroni), and else cannot be told. A trend looks at the trials of searches, at the rates that are
-as good as the best.
+(after Bonferroni), and else cannot be told; that two rows which guess are as good as each other supports nothing. A
+trend looks at the trials of searches, at the rates that are as good as the best.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import numpy as np
 from scipy import special
 
 from leaderboard.averages import weighted
-from leaderboard.cells import Row, Section, obstacle
+from leaderboard.cells import Cell, Row, Section, obstacle
+from leaderboard.columns import Column
 from leaderboard.load import Run
 from leaderboard.statistics import LEVEL, Interval, paired_difference
 
@@ -38,21 +41,30 @@ class Verdict(NamedTuple):
 
 
 class Side(NamedTuple):
-    """Which row of a section."""
+    """Which rows of a section: one on each task, since a value may follow the task."""
 
     method: str
     budget: str = ""
     values: tuple[tuple[str, str], ...] = ()
+    without: tuple[str, ...] = ()
+    """Values that it leaves at their defaults."""
 
-    def of(self, section: Section) -> Row | None:
-        """Return that row; none where the section has no such one, or several."""
-        wanted = set(self.values)
-        found = [
-            row
-            for row in section.rows
-            if row.method == self.method and row.budget == self.budget and wanted <= set(row.values)
-        ]
-        return found[0] if len(found) == 1 else None
+    def of(self, section: Section) -> dict[str, Cell] | str:
+        """Return task to cell; why not where a task has several such rows, or none has any."""
+        found: dict[str, Cell] = {}
+        for row in filter(self._is, section.rows):
+            for task, cell in row.cells.items():
+                if cell.runs and found.setdefault(task, cell) is not cell:
+                    return f"several rows of {self} on {task}"
+        return found or f"no row of {self}"
+
+    def _is(self, row: Row) -> bool:
+        named = {name for name, _ in row.values}
+        return (
+            (row.method, row.budget) == (self.method, self.budget)
+            and set(self.values) <= set(row.values)
+            and named.isdisjoint(self.without)
+        )
 
     def __str__(self) -> str:
         return " ".join(filter(None, [self.method, self.budget, *(f"{key} {value}" for key, value in self.values)]))
@@ -68,45 +80,50 @@ class Contest(NamedTuple):
     def judge(self, section: Section) -> Verdict:
         """Return what a section says of the claim."""
         found = [(first, second, difference(section, first, second)) for first, second in self.pairs]
-        evidence = tuple(f"{first} - {second}: {_told(one)}" for first, second, one in found)
+        evidence = [f"{first} - {second}: {_told(one)}" for first, second, one in found]
         known = [one for _, _, one in found if isinstance(one, Interval)]
         outcome: Outcome = "cannot tell"
         if any(_fails(one, self.margin, len(self.pairs)) for one in known):
             outcome = "not supported"
         elif len(known) == len(found) and all(one.low is not None and one.low > -self.margin for one in known):
-            outcome = "supported"
-        return Verdict(section.ground.suite, section.ground.backbone, self.claim, outcome, evidence)
+            guesses = [
+                guess for first, second in self.pairs if self.margin for guess in _guesses(section, first, second)
+            ]
+            evidence += guesses
+            outcome = "cannot tell" if guesses else "supported"
+        return Verdict(section.ground.suite, section.ground.backbone, self.claim, outcome, tuple(evidence))
 
 
 class Trend(NamedTuple):
-    """A claim that the best rate rises as a method gets smaller."""
+    """A claim that the best rate rises as a method gets smaller, on every task."""
 
     claim: str
     method: str
 
     def judge(self, section: Section) -> Verdict:
         """Return what the trials of a section say of the claim."""
-        sizes = sorted(self._losses(section).items(), reverse=True)
-        best = [(trained, _as_good(losses)) for trained, losses in sizes if len(losses) >= FEWEST]
-        evidence = tuple(f"{trained:,} trained: best rate {_rates(rates)}" for trained, rates in best)
+        outcomes, evidence = list[Outcome](), list[str]()
+        for task, sizes in sorted(self._losses(section).items()):
+            best = [(trained, _as_good(losses)) for trained, losses in sorted(sizes.items(), reverse=True)]
+            best = [(trained, rates) for trained, rates in best if len(sizes[trained]) >= FEWEST]
+            evidence += [f"{task}, {trained:,} trained: best rate {_best(sizes[trained])}" for trained, _ in best]
+            outcomes.append(_rises([rates for _, rates in best]))
         outcome: Outcome = "cannot tell"
-        if len(best) > 1:
-            largest, smallest = best[0][1], best[-1][1]
-            steps = [(before[1], after[1]) for before, after in zip(best, best[1:], strict=False)]
-            falls = any(min(before) > max(after) for before, after in steps)
-            if min(smallest) > max(largest) and not falls:
-                outcome = "supported"
-            elif min(largest) > max(smallest) or (largest == smallest and len(largest) == 1):
-                outcome = "not supported"
-        return Verdict(section.ground.suite, section.ground.backbone, self.claim, outcome, evidence)
+        if "not supported" in outcomes:
+            outcome = "not supported"
+        elif outcomes and set(outcomes) == {"supported"}:
+            outcome = "supported"
+        return Verdict(section.ground.suite, section.ground.backbone, self.claim, outcome, tuple(evidence))
 
-    def _losses(self, section: Section) -> dict[int, dict[float, float]]:
-        """Return trained scalars to rate to the lowest validation loss, of trials that came to an end."""
-        found: dict[int, dict[float, float]] = defaultdict(dict)
+    def _losses(self, section: Section) -> dict[str, dict[int, dict[float, list[float]]]]:
+        """Return task to trained scalars to rate to the validation losses of trials that came to an end."""
+        found: dict[str, dict[int, dict[float, list[float]]]] = defaultdict(
+            lambda: defaultdict(lambda: defaultdict(list))
+        )
         for run in section.trials:
-            loss = _loss(run)
-            if run.record.spec.method == self.method and run.record.counts and loss is not None:
-                found[run.record.counts.trained][run.record.spec.training.lr] = loss
+            spec, loss = run.record.spec, _loss(run)
+            if spec.method == self.method and run.record.counts and loss is not None:
+                found[spec.train][run.record.counts.trained][spec.training.lr].append(loss)
         return found
 
 
@@ -119,13 +136,13 @@ class Question(NamedTuple):
 
 def difference(section: Section, first: Side, second: Side) -> Interval | str:
     """Return the mean over tasks of first minus second, or why there is none."""
-    rows = first.of(section), second.of(section)
-    absent = [str(side) for side, row in zip((first, second), rows, strict=True) if row is None]
-    if absent or rows[0] is None or rows[1] is None:
-        return f"no row of {' and '.join(absent)}"
+    sides = first.of(section), second.of(section)
+    absent = [side for side in sides if isinstance(side, str)]
+    if absent or isinstance(sides[0], str) or isinstance(sides[1], str):
+        return " and ".join(absent)
     parts = list[Interval]()
-    for task in sorted(rows[0].cells.keys() & rows[1].cells.keys()):
-        cells = [row.cells[task] for row in rows if row is not None]
+    for task in sorted(sides[0].keys() & sides[1].keys()):
+        cells = sides[0][task], sides[1][task]
         reasons = [reason for cell in cells if (reason := obstacle(cell))]
         entries = [cell.entry for cell in cells]
         if reasons or entries[0] is None or entries[1] is None:
@@ -140,6 +157,22 @@ def judged(questions: Sequence[Question], sections: Sequence[Section]) -> Iterat
         for section in sections:
             if section.ground.suite in question.suites:
                 yield question.claim.judge(section)
+
+
+def _guesses(section: Section, first: Side, second: Side) -> Iterator[str]:
+    """Yield the tasks on which neither side is known to be better than chance: there both are good for nothing."""
+    sides = [side for one in (first, second) if isinstance(side := one.of(section), dict)]
+    for column in section.columns:
+        cells = [side[column.task] for side in sides if column.task in side]
+        if cells and column.measure.chance is not None and not any(_above_chance(cell, column) for cell in cells):
+            yield f"{first} and {second}: neither is better than chance on {column.task}"
+
+
+def _above_chance(cell: Cell, column: Column) -> bool:
+    chance, interval = column.measure.chance, cell.interval
+    if interval is None or interval.low is None or interval.high is None or chance is None:
+        return False
+    return interval.low > chance if column.measure.higher_is_better else interval.high < chance
 
 
 def _fails(one: Interval, margin: float, num_pairs: int) -> bool:
@@ -163,18 +196,67 @@ def _loss(run: Run) -> float | None:
     return kept.validation_loss if kept and record.status == "ok" else None
 
 
-def _as_good(losses: dict[float, float]) -> tuple[float, ...]:
-    """Return the rates whose loss is the lowest, or so near that nobody can tell, ascending."""
-    return tuple(sorted(rate for rate, loss in losses.items() if loss <= min(losses.values()) * (1 + TIE)))
+def _as_good(losses: Mapping[float, Sequence[float]]) -> tuple[float, ...]:
+    """Return the rates whose mean loss is the lowest, or so near that nobody can tell, ascending."""
+    means = {rate: float(np.mean(found)) for rate, found in losses.items()}
+    return tuple(sorted(rate for rate, loss in means.items() if loss <= min(means.values()) * (1 + TIE)))
 
 
-def _rates(rates: Sequence[float]) -> str:
-    return " or ".join(f"{rate:g}" for rate in rates)
+def _rises(best: Sequence[tuple[float, ...]]) -> Outcome:
+    """Return whether the best rates rise from the first size to the last."""
+    if len(best) < 2:
+        return "cannot tell"
+    largest, smallest = best[0], best[-1]
+    falls = any(min(before) > max(after) for before, after in itertools.pairwise(best))
+    if min(smallest) > max(largest) and not falls:
+        return "supported"
+    if min(largest) > max(smallest) or (largest == smallest and len(largest) == 1):
+        return "not supported"
+    return "cannot tell"
 
 
-_HALF, _MOST = (("sparsity", "0.5"),), (("sparsity", "0.9"),)
-_FIXED, _ANEW = (("choose", "fish"), ("reselect", "false")), (("choose", "fish"), ("reselect", "true"))
+def _best(losses: Mapping[float, Sequence[float]]) -> str:
+    """Return the best rates of one size as evidence, with what a reader must know before leaning on it."""
+    rates, few = _as_good(losses), min(map(len, losses.values()))
+    ends = {min(losses), max(losses)} & set(rates)
+    remarks = [*(["an end of those tried"] if ends else []), *(["one seed"] if few == 1 else [])]
+    text = " or ".join(f"{rate:g}" for rate in rates)
+    return f"{text} ({', '.join(remarks)})" if remarks else text
+
+
+def _alike(claim: str, sizes: Sequence[str]) -> Contest:
+    return Contest(claim, tuple((Side("fish", size), Side("random_mask", size)) for size in sizes))
+
+
+def _anew(sizes: Sequence[str]) -> Contest:
+    fixed, anew = ((("choose", "fish"), ("reselect", often)) for often in ("false", "true"))
+    return Contest(
+        "from scratch, a mask chosen anew every epoch is better than a fixed one",
+        tuple((Side("sparse_update", size, anew), Side("sparse_update", size, fixed)) for size in sizes),
+    )
+
+
+def _dense(sides: Sequence[Side]) -> Contest:
+    return Contest(
+        "two ranks that send sparse updates, often or seldom, are as good as dense training, by two points",
+        tuple((side, Side("full")) for side in sides),
+        margin=0.02,
+    )
+
+
+def _rotations(rank_of_goft: str) -> Contest:
+    return Contest(
+        "GOFT, and qGOFT at its parameter count, are as good as LoRA, by one point",
+        (
+            (Side("goft"), Side("lora", values=(("rank", rank_of_goft),))),
+            (Side("qgoft"), Side("lora", values=(("rank", "2"),))),
+        ),
+        margin=0.01,
+    )
+
+
 _OFTEN, _SELDOM = ((("choose", "fish"), ("masks", "disjoint"), ("merge_every", every)) for every in ("4", "30"))
+_BEATS = "a FISH mask is better than a random one of the same budget"
 QUESTIONS: dict[str, tuple[Question, ...]] = {
     "random_masking": (
         Question(
@@ -183,30 +265,31 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         ),
     ),
     "fish": (
+        Question(("fish",), _alike(_BEATS, ("0.02 %", "0.08 %", "0.1 %", "0.5 %", "2.1 %"))),
+        Question(("fish_small",), _alike(_BEATS, ("0.05 %", "0.5 %"))),
+        Question(("fish_cifar10",), _anew(("0.5 %", "2 %", "10 %"))),
+        Question(("fish_updates_small",), _anew(("1 %", "10 %"))),
         Question(
-            ("fish", "fish_small"),
-            Contest(
-                "a FISH mask is better than a random one of the same budget",
-                tuple((Side("fish", size), Side("random_mask", size)) for size in ("0.05 %", "0.5 %")),
-            ),
+            ("fish_distributed",),
+            _dense([Side("sparse_update", "0.5 %", (("merge_every", m),), ("choose",)) for m in ("10", "30", "100")]),
         ),
         Question(
-            ("fish_updates_small",),
+            ("fish_cifar10_distributed",),
             Contest(
-                "from scratch, a mask chosen anew every epoch is better than a fixed one",
+                "two ranks with one mask that merge seldom do better with a FISH mask than with a random one",
                 tuple(
-                    (Side("sparse_update", size, _ANEW), Side("sparse_update", size, _FIXED))
-                    for size in ("1 %", "10 %")
+                    (
+                        Side("sparse_update", size, (("merge_every", every),), ("choose",)),
+                        Side("sparse_update", size, (("choose", "random"), ("merge_every", every))),
+                    )
+                    for size in ("0.5 %", "2 %", "10 %")
+                    for every in ("100", "500", "2500")
                 ),
             ),
         ),
         Question(
             ("fish_distributed_small",),
-            Contest(
-                "two ranks that send sparse updates, often or seldom, are as good as dense training, by two points",
-                tuple((Side("sparse_update", "0.5 %", values), Side("full")) for values in (_OFTEN, _SELDOM)),
-                margin=0.02,
-            ),
+            _dense([Side("sparse_update", "0.5 %", values) for values in (_OFTEN, _SELDOM)]),
         ),
     ),
     "pst": (
@@ -215,26 +298,14 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
             Contest(
                 "PST is as good as magnitude and movement pruning at 50 and 90 % of zeros, by two points",
                 tuple(
-                    (Side("pst", values=zeros), Side(rival, values=zeros))
-                    for zeros in (_HALF, _MOST)
+                    (Side("pst", values=zeros, without=("train_head",)), Side(rival, values=zeros))
+                    for zeros in ((("sparsity", "0.5"),), (("sparsity", "0.9"),))
                     for rival in ("magnitude_prune", "movement_prune")
                 ),
                 margin=0.02,
             ),
         ),
     ),
-    "goft": (
-        Question(
-            ("goft", "goft_small"),
-            Contest(
-                "GOFT, and qGOFT at its parameter count, are as good as LoRA, by one point",
-                (
-                    (Side("goft"), Side("lora", values=(("rank", "1"),))),
-                    (Side("qgoft"), Side("lora", values=(("rank", "2"),))),
-                ),
-                margin=0.01,
-            ),
-        ),
-    ),
+    "goft": (Question(("goft",), _rotations("2")), Question(("goft_small",), _rotations("1"))),
 }
 """By paper."""

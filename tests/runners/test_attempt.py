@@ -83,7 +83,7 @@ def test_attempts_are_ordered_by_number_and_other_folders_are_none(tmp_path: Pat
 def test_an_owner_is_known_again_by_pid_start_host_and_boot(change: dict[str, Any], alive: bool) -> None:
     me = owner()
     if "process_started" in change:
-        change = {"process_started": me.process_started + change["process_started"]}
+        change = change | {"process_started": me.process_started + change["process_started"]}
     assert is_alive(me.model_copy(update=change)) is alive
 
 
