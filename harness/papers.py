@@ -13,7 +13,9 @@ from harness.options import AsJson, name_unreadable
 
 if TYPE_CHECKING:
     from leaderboard.papers import Line, Report
+    from leaderboard.reported import Average
 
+MEAN = "a mean over tasks, and no record is of several"
 FOLDERS = (Path("out"), Path("leaderboard/records"))
 
 
@@ -55,7 +57,9 @@ def as_facts(found: Report) -> dict[str, object]:
         for line in found.lines
     ]
     verdicts = [verdict._asdict() for verdict in found.verdicts]
-    return {"title": found.title, "numbers": lines, "left_out": list(found.left_out), "verdicts": verdicts}
+    means = [one._asdict() | {"not_comparable": MEAN} for one in found.averages]
+    left_out = list(found.left_out)
+    return {"title": found.title, "numbers": lines, "averages": means, "left_out": left_out, "verdicts": verdicts}
 
 
 def text(found: Report) -> Iterator[str]:
@@ -72,12 +76,23 @@ def text(found: Report) -> Iterator[str]:
             yield f"\n{head}"
         before = head
         yield f"  {_described(line)}"
+    for mean in found.averages:
+        head = f"{mean.task}, {mean.backbone}"
+        if head != before:
+            yield f"\n{head}"
+        before = head
+        yield f"  {_sized(mean):<28} reported {mean.value:.4g}  not comparable: {MEAN}"
     yield ""
     if not found.verdicts:
         yield "verdict: none, no record of a suite that asks its question"
     for verdict in found.verdicts:
         yield f"verdict: {verdict.outcome}: {verdict.claim} ({verdict.suite}, {verdict.backbone})"
         yield from (f"  {line}" for line in verdict.evidence)
+
+
+def _sized(one: Average) -> str:
+    size = f"{one.trained:,.0f} trained" if one.trained is not None else f"{one.fraction:.3%}" if one.fraction else ""
+    return ", ".join(filter(None, [one.label, size]))
 
 
 def _described(line: Line) -> str:

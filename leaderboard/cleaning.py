@@ -1,10 +1,11 @@
 """Cleaning of numbers that papers report: from a collection in the papers' words to the table that the board reads.
 
 ``python -m leaderboard.cleaning COLLECTION.csv`` writes ``leaderboard/data/reported.csv``, and what was left out with
-its reason and count to ``reported_dropped.csv`` beside it. ``names.csv`` there says what each of the papers' words is
-in ours: a ``backbone`` is its names on the hub, a ``score`` is a task and a metric, a ``split`` the source's own split.
-A method that is not ours keeps the paper's name. Percentages become fractions where a metric is one. Nothing is
-guessed: a word that ``names.csv`` does not have stops the cleaning.
+its reason and count to ``reported_dropped.csv`` beside it; what are means over tasks, to ``reported_averages.csv``.
+``names.csv`` there says what each of the papers' words is in ours: a ``backbone`` is its names on the hub, a ``score``
+is a task and a metric, a ``split`` the source's own split. A method that is not ours keeps the paper's name.
+Percentages become fractions where a metric is one. Nothing is guessed: a word that ``names.csv`` does not have stops
+the cleaning.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ FIELDS = (
     "paper", "arxiv", "backbones", "method", "label", "variant", "trained", "fraction", "task", "metric", "value",
     "std", "split", "seeds", "source", "grade",
 )  # fmt: skip
+AVERAGES = ("paper", "backbone", "label", "trained", "fraction", "task", "value", "source")
+AVERAGE = "an average of tasks, and not of ours"
+"""The reason in ``names.csv`` why a number is no number of a task."""
 DROPPED = ("paper", "backbone", "method", "task", "metric", "reason", "rows")
 Row = Mapping[str, str]
 
@@ -34,6 +38,8 @@ class Cleaned(NamedTuple):
 
     rows: list[dict[str, str]]
     dropped: Counter[tuple[str, ...]]
+    averages: list[dict[str, str]]
+    """Of the dropped ones those that are means over tasks, in the papers' words and units."""
 
 
 class Name(NamedTuple):
@@ -72,7 +78,7 @@ def clean(rows: Iterable[Row], names: Names) -> Cleaned:
     Raises:
         UnknownName: if a word is not in the table of names, or a metric is none of ours.
     """
-    found = Cleaned([], Counter())
+    found = Cleaned([], Counter(), [])
     for row in rows:
         score, split = names.of("score", row["task"], row["metric"]), names.of("split", row["split"])
         backbone, method = names.of("backbone", row["backbone"]), names.of("method", row["method"])
@@ -81,6 +87,10 @@ def clean(rows: Iterable[Row], names: Names) -> Cleaned:
             # What the number is of is said first: an average has no doubtful items.
             reason = score.reason or split.reason or doubt
             found.dropped[tuple(row[name] for name in DROPPED[:5]) + (reason,)] += 1
+            if reason == AVERAGE:
+                label = " ".join(filter(None, (row["method"], row["variant"])))
+                size = {"trained": row["trainable_params"], "fraction": row["trainable_fraction"]}
+                found.averages.append({**{name: row[name] for name in AVERAGES if name in row}, "label": label, **size})
             continue
         task, metric = score.ours.split(" | ")
         factor = _factor(metric, float(row["value"]))
@@ -132,9 +142,10 @@ def read(path: Path) -> list[dict[str, str]]:
 
 
 def main(collection: Path, out: Path = DATA) -> Cleaned:
-    """Clean a collection and write both tables."""
+    """Clean a collection and write its tables."""
     cleaned = clean(read(collection), Names(read(DATA / "names.csv")))
     (out / "reported.csv").write_text(table(FIELDS, cleaned.rows), encoding="utf-8")
+    (out / "reported_averages.csv").write_text(table(AVERAGES, cleaned.averages), encoding="utf-8")
     dropped = (dict(zip(DROPPED, (*key, str(count)), strict=True)) for key, count in sorted(cleaned.dropped.items()))
     (out / "reported_dropped.csv").write_text(table(DROPPED, dropped), encoding="utf-8")
     return cleaned

@@ -14,9 +14,9 @@ import numpy as np
 
 from harness.errors import UnknownName
 from leaderboard.claims import QUESTIONS, Verdict, judged
-from leaderboard.cleaning import DATA, read
+from leaderboard.cleaning import AVERAGE, DATA, read
 from leaderboard.load import Run
-from leaderboard.reported import Number, hub_name, is_split, reported
+from leaderboard.reported import Average, Number, averages, hub_name, is_split, reported, short_of_rows
 from leaderboard.tabulation import tabulate
 
 ALIKE = 0.1
@@ -67,8 +67,10 @@ class Report(NamedTuple):
 
     title: str
     lines: tuple[Line, ...]
+    averages: tuple[Average, ...]
+    """Numbers of several tasks together, with which none of ours is comparable."""
     left_out: tuple[str, ...]
-    """What the collection has of it that is no number of a single task of ours, with how often and why."""
+    """What else the collection has of it that is no number of a task of ours, with how often and why."""
     verdicts: tuple[Verdict, ...]
 
 
@@ -93,7 +95,8 @@ def report(name: str, runs: Sequence[Run], stale: Mapping[str, str]) -> Report:
     asked = {suite for question in questions for suite in question.suites}
     sections = tabulate([run for run in runs if asked & set(run.suites)], stale).sections
     verdicts = tuple(judged(questions, sections))
-    return Report(paper.title, lines, _left_out(paper.word), verdicts)
+    means = tuple(one for one in averages() if one.paper == paper.word)
+    return Report(paper.title, lines, means, _left_out(paper.word), verdicts)
 
 
 def _groups(runs: Sequence[Run]) -> dict[tuple[str, str], list[tuple[Run, ...]]]:
@@ -142,8 +145,7 @@ def _obstacles(one: Number, group: Sequence[Run], stale: Mapping[str, str]) -> l
     states = {record.digests.data_state.get(task) or "unknown" for task in (spec.train, one.task)} - {"complete"}
     if states:
         found.append(f"our data are {' and '.join(sorted(states))}")
-    if spec.sizes.train:
-        found.append(f"trained on at most {spec.sizes.train:,} rows")
+    found += short_of_rows(group)
     sizes = card.get("sizes")
     whole = sizes.get("evaluation") if isinstance(sizes, dict) else None
     if score and score.num_items != whole:
@@ -159,6 +161,6 @@ def _obstacles(one: Number, group: Sequence[Run], stale: Mapping[str, str]) -> l
 def _left_out(word: str) -> tuple[str, ...]:
     counts: dict[str, int] = defaultdict(int)
     for row in read(DATA / "reported_dropped.csv"):
-        if row["paper"] == word:
+        if row["paper"] == word and row["reason"] != AVERAGE:
             counts[row["reason"]] += int(row["rows"])
     return tuple(f"{count} left out: {reason}" for reason, count in sorted(counts.items()))

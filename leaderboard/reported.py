@@ -7,7 +7,7 @@ are of the same backbone, task, split and metric, on complete data: all training
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -17,6 +17,8 @@ from leaderboard.columns import Column
 from leaderboard.load import Run
 from leaderboard.wording import Sentence, count, listing, number, plural
 
+SUBSAMPLED = "subsampled"
+"""The split policy that draws a thousand rows to train on."""
 LISTED = 12
 """Numbers that the text names one by one; of more it names the sources."""
 
@@ -43,6 +45,20 @@ class Number(NamedTuple):
     def size(self, total: int) -> float | None:
         """Return its trained parameters on a backbone of so many scalars; None where it does not say."""
         return self.trained if self.trained is not None else self.fraction and self.fraction * total
+
+
+class Average(NamedTuple):
+    """A number of a paper that is a mean over tasks, which no record of ours is."""
+
+    paper: str
+    backbone: str
+    """As the paper calls it, like the rest."""
+    label: str
+    trained: float | None
+    fraction: float | None
+    task: str
+    value: float
+    source: str
 
 
 class Beside(NamedTuple):
@@ -74,6 +90,24 @@ def reported() -> Mapping[str, tuple[Number, ...]]:
             )
         )
     return {task: tuple(numbers) for task, numbers in found.items()}
+
+
+@cache
+def averages() -> tuple[Average, ...]:
+    """Return what papers report of several tasks together."""
+    return tuple(
+        Average(
+            row["paper"],
+            row["backbone"],
+            row["label"],
+            float(row["trained"]) if row["trained"] else None,
+            float(row["fraction"]) if row["fraction"] else None,
+            row["task"],
+            float(row["value"]),
+            row["source"],
+        )
+        for row in read(DATA / "reported_averages.csv")
+    )
 
 
 def beside(section: Section, column: Column) -> Beside:
@@ -110,14 +144,23 @@ def _obstacles(runs: Sequence[Run], column: Column) -> list[str]:
     states = {run.record.digests.data_state.get(column.task) or "unknown" for run in runs} - {"complete"}
     states |= {run.record.digests.data_state.get(run.record.spec.train, "complete") for run in runs} - {"complete"}
     found = [f"our data are {listing(sorted(states))}"] if states else []
-    rows = {run.record.spec.sizes.train for run in runs} - {None}
-    if rows:
-        found.append(f"ours trained on at most {count(min(size for size in rows if size))} rows")
+    found += [f"ours {short}" for short in short_of_rows(runs)]
     sizes = {_official(run, column.task) for run in runs}
     if sizes != set(column.items):
         ours, whole = (" or ".join(sorted(map(count, counts))) for counts in (column.items, sizes))
         found.append(f"ours scored {ours} of {whole} items")
     return found
+
+
+def short_of_rows(runs: Iterable[Run]) -> list[str]:
+    """Return in which ways runs trained on fewer rows than their task has."""
+    specs = [run.record.spec for run in runs]
+    sizes = [spec.sizes.train for spec in specs if spec.sizes.train]
+    found = [f"trained on at most {count(min(sizes))} rows"] if sizes else []
+    return [
+        *found,
+        *(["trained on a subsample of the rows"] if any(spec.policy == SUBSAMPLED for spec in specs) else []),
+    ]
 
 
 def _official(run: Run, task: str) -> int | None:

@@ -9,7 +9,7 @@ import pytest
 from harness import registry
 from harness.errors import UnknownName
 from harness.metric import find
-from leaderboard.cleaning import DATA, FIELDS, Names, clean, main, read
+from leaderboard.cleaning import AVERAGE, AVERAGES, DATA, FIELDS, Names, clean, main, read
 
 NAMES = [
     {"kind": "backbone", "theirs": "RoBERTa", "ours": "org/roberta;roberta", "reason": ""},
@@ -30,8 +30,9 @@ ROW = {
 
 
 def test_words_become_ours_and_percentages_fractions() -> None:
-    (row,), dropped = clean([ROW], Names(NAMES))
+    (row,), dropped, means = clean([ROW], Names(NAMES))
     assert not dropped
+    assert not means
     assert tuple(row[name] for name in FIELDS) == (
         "P", "1", "org/roberta;roberta", "lora", "LoRA", "r=8", "300000", "", "glue/sst2", "accuracy", "0.951", "0.002",
         "validation", "mean of 5 seeds", "Table 2", "table",
@@ -43,7 +44,7 @@ def test_words_become_ours_and_percentages_fractions() -> None:
     [({"value": "0.951"}, "0.951"), ({"task": "E2E", "metric": "NIST", "value": "8.85"}, "8.85")],
 )
 def test_fractions_and_other_units_stay(change: dict[str, str], value: str) -> None:
-    (row,), _ = clean([ROW | change], Names(NAMES))
+    (row,), *_ = clean([ROW | change], Names(NAMES))
     assert row["value"] == value
 
 
@@ -57,13 +58,30 @@ def test_fractions_and_other_units_stay(change: dict[str, str], value: str) -> N
     ],
 )
 def test_what_is_left_out_is_counted_with_its_reason(change: dict[str, str], reason: str) -> None:
-    rows, dropped = clean([ROW | change, ROW | change], Names(NAMES))
+    rows, dropped, _ = clean([ROW | change, ROW | change], Names(NAMES))
     assert not rows
     assert [(key[-1], count) for key, count in dropped.items()] == [(reason, 2)]
 
 
+def test_a_mean_over_tasks_is_dropped_and_kept_by_itself() -> None:
+    known = [*NAMES, {"kind": "score", "theirs": "Both | mean", "ours": "", "reason": AVERAGE}]
+    rows, dropped, (mean,) = clean([ROW | {"task": "Both", "metric": "mean", "value": "88.3"}], Names(known))
+    assert not rows
+    assert list(dropped.values()) == [1]
+    assert tuple(mean[name] for name in AVERAGES) == (
+        "P",
+        "RoBERTa",
+        "LoRA r=8",
+        "300000",
+        "",
+        "Both",
+        "88.3",
+        "Table 2",
+    )
+
+
 def test_a_method_that_is_not_ours_keeps_the_paper_s_name() -> None:
-    (row,), _ = clean([ROW | {"method": "FacT", "paper": "Q"}], Names(NAMES))
+    (row,), *_ = clean([ROW | {"method": "FacT", "paper": "Q"}], Names(NAMES))
     assert (row["method"], row["label"]) == ("", "FacT")
 
 

@@ -49,6 +49,7 @@ def test_the_same_on_complete_data_has_a_gap(tmp_path: Path) -> None:
         ({"cards": {"glue/sst2": CARD | {"sizes": {"evaluation": 872}}}}, "scored 40 of 872 items"),
         ({"cards": {"glue/sst2": CARD | {"source": None}}}, "scored on an unknown split, reported on validation"),
         ({"trained": 331_488}, "another size, 331,488"),
+        ({"spec": {"policy": "subsampled"}}, "trained on a subsample of the rows"),
         ({"stale": True}, "stale"),
     ],
 )
@@ -70,7 +71,8 @@ def test_a_paper_without_numbers_or_records_says_so() -> None:
         assert bool(found.lines) == (name in ("goft", "lora"))
         assert found.verdicts == ()
         assert all(line.reason in ("nothing measured", "its method is none of ours") for line in found.lines)
-    assert report("random_masking", (), {}).left_out == ("11 left out: an average of tasks, and not of ours",)
-    assert report("pst", (), {}).left_out == ()
+    means = {name: len(report(name, (), {}).averages) for name in PAPERS}
+    assert means == {"random_masking": 11, "fish": 3, "pst": 0, "goft": 21, "lora": 18}
+    assert report("random_masking", (), {}).left_out == report("pst", (), {}).left_out == ()
     with pytest.raises(UnknownName, match="unknown paper 'gotf'; did you mean goft"):
         report("gotf", (), {})
