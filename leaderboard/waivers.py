@@ -72,7 +72,11 @@ def _problem(error: ValidationError) -> str:
     entry = f"entry {int(number) + 1}"
     if first["type"] == "extra_forbidden":
         return str(UnknownName("key", str(rest[-1]), Waiver.model_fields, entry))
-    return f"{entry}, {'.'.join(map(str, rest)) or 'whole'}: {first['msg']}"
+    where = f"{entry}, {'.'.join(map(str, rest)) or 'whole'}"
+    if first["type"] == "missing":
+        return f"{where}: {first['msg']}"
+    wanted = "a day such as 2026-12-31" if rest == ["expires"] else first["msg"]
+    return f"{where}: {wanted}; {first['input']!r} came"
 
 
 def waive(checks: Iterable[Check], waivers: Sequence[Waiver], today: date) -> tuple[list[Check], list[str]]:

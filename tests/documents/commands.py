@@ -35,7 +35,6 @@ NEVER = (
     Rule(r"\btox\b", "runs these checks themselves"),
     Rule(r"^paretune (mirror|publish)\b", "needs a network"),
     Rule(r"^paretune submission\b", "needs kept finals of every task of a benchmark"),
-    Rule(r"^paretune paper\b.*--run\b", "trains for hours"),
     Rule(r"^paretune compare BASE NEW$", "needs two folders of records"),
 )
 """Commands that are executed nowhere."""

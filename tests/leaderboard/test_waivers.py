@@ -74,7 +74,7 @@ def test_a_file_is_read_and_an_empty_one_has_none(tmp_path: Path) -> None:
     [
         ("- {cell: a, reason: r, owner: o}", "entry 1, expires: Field required"),
         ("- {cell: a, reason: '', owner: o, expires: 2026-01-01}", "entry 1, reason"),
-        ("- {cell: a, reason: r, owner: o, expires: soon}", "entry 1, expires"),
+        ("- {cell: a, reason: r, owner: o, expires: soon}", "entry 1, expires: a day such as 2026-12-31; 'soon' came"),
         ("- {cell: a, reasons: r, owner: o, expires: 2026-01-01}", "reason"),
         ("- {cell: a, reason: r, owner: o, expires: 2026-01-01, outcome: pass}", "entry 1, outcome"),
         ("cell: a", "must be a list of entries"),
