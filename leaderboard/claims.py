@@ -268,7 +268,7 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         Question(("fish",), _alike(_BEATS, ("0.02 %", "0.08 %", "0.1 %", "0.5 %", "2.1 %"))),
         Question(("fish_small",), _alike(_BEATS, ("0.05 %", "0.5 %"))),
         Question(("fish_cifar10",), _anew(("0.5 %", "2 %", "10 %"))),
-        Question(("fish_updates_small",), _anew(("1 %", "10 %"))),
+        Question(("fish_updates_small",), _anew(("0.5 %", "2 %"))),
         Question(
             ("fish_distributed",),
             _dense([Side("sparse_update", "0.5 %", (("merge_every", m),), ("choose",)) for m in ("10", "30", "100")]),
