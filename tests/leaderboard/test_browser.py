@@ -67,6 +67,8 @@ def test_without_scripts_every_page_says_the_same(site: Path, browser: Browser) 
 def test_nothing_keeps_a_reader_out(site: Path, browser: Browser, scheme: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
+    assert (site / "methods/lora.html").read_text().count(">another</a></h2>") == 2
+    assert site / "methods/lora.html" in kinds(site)
     found = {}
     for path in kinds(site):
         page = Watched(browser, scheme=scheme).open(path)
