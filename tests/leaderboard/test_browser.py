@@ -20,6 +20,13 @@ METHODS_STAY = """() => {
 }"""
 """Whether the names of the rows are seen wherever the table is scrolled to."""
 
+WITH_TEXT = """(element, text) => {
+    element.textContent = text
+    element.closest("table").style.minWidth = 0
+    return [element.clientHeight, element.closest("th").clientWidth]
+}"""
+"""Height of an element with another text, and the width that its cell needs, in pixels."""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -53,6 +60,24 @@ def test_pages_follow_the_scheme_and_row_names_stay(site: Path, browser: Browser
     assert page.evaluate(METHODS_STAY)
     ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert ground == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 28)"}[scheme]
+
+
+@pytest.mark.parametrize("page", ["index.html", "methods/lora.html"])
+def test_a_long_metric_breaks_and_does_not_widen_its_column(site: Path, browser: Browser, page: str) -> None:
+    unit = Watched(browser, 1440).open(site / page).locator("thead .unit", has_text="accuracy").first
+    height, width = unit.evaluate(WITH_TEXT, "mean of Pearson correlation and Spearman correlation, %")
+    assert height > 40
+    assert width < 200
+
+
+@pytest.mark.parametrize("name", ["sparse_update", "structured_mask"])
+def test_a_method_is_one_word_on_a_phone(site: Path, browser: Browser, name: str) -> None:
+    for path in ("index.html", "tasks/glue--sst2.html"):
+        page = Watched(browser, 360).open(site / path)
+        method = page.query_selector("tbody a.method")
+        (short, _), (long, _) = (method.evaluate(WITH_TEXT, text) for text in ("pst", name))
+        assert short == long, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
 def test_without_scripts_every_page_says_the_same(site: Path, browser: Browser) -> None:
