@@ -27,6 +27,17 @@ WITH_TEXT = """(element, text) => {
 }"""
 """Height of an element with another text, and the width that its cell needs, in pixels."""
 
+BEYOND_PAPER = """(width) => [...document.body.querySelectorAll("*")].filter(element =>
+    element.checkVisibility() && !element.closest(".unseen") &&
+    (element.scrollWidth > width || element.getBoundingClientRect().right > width + 1)
+).map(element => element.outerHTML.slice(0, 120))"""
+"""What is wider than the page or reaches past its right edge."""
+FOLDED = """() => [...document.querySelectorAll("details")].filter(fold =>
+    fold.checkVisibility() && [...fold.children].some(part =>
+        part.tagName !== "SUMMARY" && !part.checkVisibility({ contentVisibilityAuto: true }))
+).map(fold => fold.outerHTML.slice(0, 120))"""
+"""Folds that do not show what they hold."""
+
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -78,6 +89,19 @@ def test_a_method_is_one_word_on_a_phone(site: Path, browser: Browser, name: str
         (short, _), (long, _) = (method.evaluate(WITH_TEXT, text) for text in ("pst", name))
         assert short == long, path
         assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+@pytest.mark.parametrize("width", [720, 1032])
+def test_on_paper_pages_fit_and_every_fold_is_open(site: Path, browser: Browser, width: int) -> None:
+    num_folds = 0
+    for path in kinds(site):
+        page = Watched(browser, width).open(path)
+        page.emulate_media(media="print")
+        assert page.evaluate(BEYOND_PAPER, width) == [], path.name
+        assert page.evaluate(FOLDED) == [], path.name
+        assert not page.locator("nav:visible, form:visible").count(), path.name
+        num_folds += page.locator("details").count()
+    assert num_folds > 5
 
 
 def test_without_scripts_every_page_says_the_same(site: Path, browser: Browser) -> None:
