@@ -1,7 +1,8 @@
 """The cells of the large table, in as few bytes as they can be: a board of 500 entries on 30 tasks has 15,000.
 
 A score is ``<td><a>mean</a> <b>letters</b> <i>interval</i> <u>ranks</u> <small>chance</small> <em>mark</em>``;
-what is not known is left out. End tags of cells may be left out in HTML, and a short attribute needs no quotes.
+what is not known is left out, but a number always has an interval or says that it has none. End tags of cells may be
+left out in HTML, and a short attribute needs no quotes.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ def score_cell(
     parts = [_number(cell, measure, link)]
     if place is not None and place.letters:
         parts.append(f"<b>{letters(place.letters)}</b>")
-    if cell.interval is not None and cell.interval.low is not None:
-        parts.append(f"<i>{span(cell.interval, measure)}</i>")
+    if cell.interval is not None:
+        parts.append(_around(cell.interval, measure))
     if place is not None:
         parts.append(f"<u>{ranks(place)}</u>")
         parts += [f"<small>{chance(place.best_chance)}</small>"] if place.best_chance >= LEAST_CHANCE else []
@@ -63,6 +64,12 @@ def _look(cell: Cell, place: Place | None, grey: bool) -> str:
     return " class=x" if grey and cell.interval is not None and not cell.comparable else ""
 
 
+def _around(interval: Interval, measure: Measure) -> str:
+    if interval.low is None:
+        return f'<i title="{escape(interval.basis)}">no interval</i>'
+    return f"<i>{span(interval, measure)}</i>"
+
+
 def _number(cell: Cell, measure: Measure, link: str) -> str:
     to = f" href={link}" if link else ""
     if cell.interval is not None:
@@ -78,7 +85,7 @@ def marks(cell: Cell) -> list[tuple[str, str]]:
     found = [(mark.split(":")[0], mark) for mark in cell.marks if cell.good]
     why = obstacle(cell)
     if cell.interval is not None and why and why not in {mark for mark, _ in found}:
-        if why == "one seed":
+        if why == "one seed" and cell.interval.low is not None:
             found.append(("items only", "one seed, so that the interval does not know how seeds differ; not ranked"))
         else:
             found.append((SHORT.get(why, why), f"{why}: not ranked"))

@@ -66,6 +66,19 @@ class Sheet:
         """The section in a few words."""
         return self.ground.suite or "no suite"
 
+    @property
+    def name(self) -> str:
+        """The section in words that no other section has, for those who hear of it apart from what stands around it."""
+        ground = self.ground
+        facts = (
+            self.title,
+            ground.backbone,
+            ground.protocol,
+            ground.policy.replace("_", " "),
+            ground.sizes or "all rows",
+        )
+        return f"{', '.join(facts)}, data seed {ground.data_seed}"
+
     @cached_property
     def targets(self) -> tuple[str, ...]:
         """Every choice of targets among the rows, those left out whose method has only one."""

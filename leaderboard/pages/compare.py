@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from leaderboard import gaps, pairs, paths, wording
-from leaderboard.cells import Cell, Section
+from leaderboard.cells import Cell, Row, Section
 from leaderboard.columns import Measure
 from leaderboard.downloads import downloads_of_gaps
 from leaderboard.duels import Duel, Pair
 from leaderboard.pages import index
 from leaderboard.pairs import OfSection, OfTask
 from leaderboard.rendering import render
+from leaderboard.sheet import Sheet
 from leaderboard.site import Page, Site
 from leaderboard.statistics import Interval
 
@@ -26,13 +27,14 @@ Json = dict[str, Any]
 def pages(site: Site) -> Iterator[Page]:
     """Yield the basket, and for each section with entries its plain table and its data."""
     shown = index.places_of(site)
-    sections = [section for section in site.sections if section.rows]
+    sheets = [sheet for sheet in site.sheets if sheet.section.rows]
+    sections = [sheet.section for sheet in sheets]
     listed = [{"id": pairs.section_id(one), "name": title(one), "data": pairs.data_path(one)} for one in sections]
     values = {"sections": sections, "pairs": pairs, "shown": shown, "listed": json.dumps(listed)}
     yield Page(paths.COMPARE, render("compare.html", paths.COMPARE, section=None, **values))
-    for section in sections:
+    for sheet, section in zip(sheets, sections, strict=True):
         found, path = pairs.pairs_of(section), pairs.plain_path(section)
-        yield Page(pairs.data_path(section), data_of(section, found))
+        yield Page(pairs.data_path(section), data_of(sheet, found))
         gaps_found, places = list(gaps.lines(section, found)), dict(downloads_of_gaps(section))
         yield Page(places["CSV"], gaps.to_csv(gaps_found))
         yield Page(places["JSON"], gaps.to_json(section, gaps_found))
@@ -85,9 +87,9 @@ def _plain_cell(place: int, task: OfTask, cell: Cell) -> tuple[str, ...]:
     return (wording.number(gap.estimate, measure), bounds, items, pairs.caveat(cell))
 
 
-def data_of(section: Section, found: OfSection) -> str:
+def data_of(sheet: Sheet, found: OfSection) -> str:
     """Return the script that hands the pairs of a section to the page; it holds data and nothing else."""
-    rows = section.rows
+    section, rows = sheet.section, sheet.section.rows
     content: Json = {
         "id": pairs.section_id(section),
         "name": title(section),
@@ -102,7 +104,10 @@ def data_of(section: Section, found: OfSection) -> str:
             }
             for row in rows
         ],
-        "tasks": [_task(task, [row.cells[task.column.task] for row in rows]) for task in found.tasks],
+        "tasks": [
+            {**_task(task, [row.cells[task.column.task] for row in rows]), "letters": _letters(sheet, task.column.task)}
+            for task in found.tasks
+        ],
         "averages": [_average(mean.name, mean.title, differences) for mean, differences in found.averages],
     }
     return f"(self.paretunePairs ||= []).push({script_json(content)});\n"
@@ -120,6 +125,17 @@ def _task(task: OfTask, cells: Sequence[Cell]) -> Json:
         "notes": [task.refused.get(place) or pairs.caveat(cell) for place, cell in enumerate(cells)],
         **_lines(lines, measure),
     }
+
+
+def _letters(sheet: Sheet, task: str) -> list[Json | None]:
+    """Return each row's letters on the board and the budget that they are of; nothing for a row that has none."""
+    found: dict[Row, Json] = {
+        row: {"budget": number, "letters": place.letters}
+        for number, family in enumerate(sheet.families)
+        for row in family.rows
+        if (place := family.place(row, task)) and place.letters
+    }
+    return [found.get(row) for row in sheet.section.rows]
 
 
 def _average(name: str, of: str, differences: Mapping[Pair, Interval]) -> Json:

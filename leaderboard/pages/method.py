@@ -9,14 +9,14 @@ from functools import cached_property
 from typing import NamedTuple
 
 from leaderboard import paths, wording
-from leaderboard.cards import Card, changed, method_facts, versions
+from leaderboard.cards import Card, method_facts, versions
 from leaderboard.cells import Row
 from leaderboard.columns import Column, headline
 from leaderboard.gallery import Figure, stem
 from leaderboard.ladder import Reach
 from leaderboard.load import Run
 from leaderboard.pages.index import places_of
-from leaderboard.pages.task import Superseded
+from leaderboard.pages.task import superseded
 from leaderboard.rendering import render
 from leaderboard.searches import Charged, Rates, asked_of, bills, sensitivity
 from leaderboard.sheet import Sheet, validation
@@ -132,7 +132,7 @@ def pages(site: Site) -> Iterator[Page]:
             method=method,
             card=card,
             facts=method_facts(card),
-            superseded=[Superseded(old, changed(old.card, card)) for old in found[1:]],
+            superseded=superseded(found),
             parts=parts.get(method, []),
             places=places,
             troubles=troubles(runs[method]),

@@ -21,10 +21,17 @@ from leaderboard.troubles import troubles
 
 
 class Superseded(NamedTuple):
-    """An older card, and what the newest says otherwise."""
+    """Another card, and what the newest says otherwise."""
 
     version: Version
     changed: list[str]
+    same_number: bool
+    """Whether the newest has the same version number, so that the two differ in words alone."""
+
+
+def superseded(found: Sequence[Version]) -> list[Superseded]:
+    """Return all but the newest of some versions, which is the first."""
+    return [Superseded(old, changed(old.card, found[0].card), old.number == found[0].number) for old in found[1:]]
 
 
 def pages(site: Site) -> Iterator[Page]:
@@ -42,7 +49,7 @@ def pages(site: Site) -> Iterator[Page]:
             card=card,
             measure=column_of(task, runs[task]).measure,
             facts=task_facts(card),
-            superseded=[Superseded(old, changed(old.card, card)) for old in found[1:]],
+            superseded=superseded(found),
             states=states(task, runs[task]),
             notes=notes(runs[task]),
             sheets=[sheet for sheet in site.sheets if task in sheet.columns],

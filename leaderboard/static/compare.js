@@ -251,7 +251,7 @@
       }));
       parts.push(make("p", { class: "footnote" },
         "Each interval and p value is of one pair alone, and not corrected for how many pairs were looked at or how they were "
-        + `chosen; verdicts that are corrected stand on the board.${data.complete ? "" : ` ${data.rule}`}`));
+        + `chosen. Letters on the board are corrected for all pairs at a budget.${data.complete ? "" : ` ${data.rule}`}`));
       this.result.replaceChildren(...parts);
     }
 
@@ -325,10 +325,18 @@
     }
 
     verdict(task, low, high, basis, a, b) {
-      if (low === null || (low <= 0 && high >= 0)) return make("td", { class: "open" }, "not told apart");
-      const better = (low > 0) === task.higher ? a : b;
-      const only = basis === "items only" ? make("span", { class: "detail" }, "for these seeds; items only") : null;
-      return make("td", {}, make("span", { class: `toward-${LETTERS[better]}` }, `${LETTERS[better]} better`), only);
+      const board = this.onBoard(task, a, b);
+      const more = [basis === "items only" ? "for these seeds; items only" : "", board && `${board} on the board`];
+      const details = more.filter(Boolean).map((words) => make("span", { class: "detail" }, words));
+      if (low === null || (low <= 0 && high >= 0)) return make("td", { class: "open" }, "not told apart", ...details);
+      return make("td", {}, `${LETTERS[low > 0 ? a : b]} higher, this pair alone`, ...details);
+    }
+
+    // Letters join what the board does not tell apart, corrected for all pairs at one budget.
+    onBoard(task, a, b) {
+      const [one, other] = [a, b].map((index) => task.letters?.[this.places[index]]);
+      if (!one || !other || one.budget !== other.budget) return "";
+      return one.letters.some((letter) => other.letters.includes(letter)) ? "not told apart" : "told apart";
     }
 
     plot(gap, low, high, widest) {

@@ -18,7 +18,7 @@ Browser = Any
 
 
 def build_rich_board(folder: Path) -> Path:
-    """Build a board with two sections, a budget curve, failures, a stale run and a file that is no record."""
+    """Build a board with three sections, two of one suite, a budget curve, failures, a stale run and no record."""
     records = folder / "records"
     write_small_board(records)
     epochs = [EpochMetrics(epoch=n, train_loss=1 / n, validation_loss=0.6, metrics={"accuracy": 0.7}) for n in (1, 2)]
@@ -26,6 +26,9 @@ def build_rich_board(folder: Path) -> Path:
     stale.write(records)
     Made(suite="another", values={"rank": 4}, seed=1, items={"glue/sst2": answers(100, 12)}).write(records)
     Made("full", seed=1, suite="another", trained=22_713_216, items={"glue/sst2": answers(100, 8)}).write(records)
+    elsewhere = Made(suite="another", values={"rank": 4}, backbone="package:other/model")
+    elsewhere.items = {"glue/sst2": answers(100, 10)}
+    elsewhere.write(records)
     broken = records / "0123456789abcdef" / "001"
     broken.mkdir(parents=True)
     (broken / "record.json").write_text("{")
@@ -34,12 +37,12 @@ def build_rich_board(folder: Path) -> Path:
 
 
 def kinds(site: Path) -> list[Path]:
-    """Return one page of each kind, by folder, and every page of the first level."""
-    first: dict[str, Path] = {}
+    """Return the page with most sections of each kind, by folder, and every page of the first level."""
+    found: dict[str, list[Path]] = {}
     for page in sorted(site.rglob("*.html")):
         name = page.relative_to(site).as_posix()
-        first.setdefault(name.partition("/")[0] if "/" in name else name, page)
-    return list(first.values())
+        found.setdefault(name.partition("/")[0] if "/" in name else name, []).append(page)
+    return [max(pages, key=lambda page: page.read_text("utf-8").count('class="group"')) for pages in found.values()]
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import html5lib
@@ -58,6 +59,20 @@ def test_what_was_not_run_or_has_no_result(tmp_path: Path) -> None:
     assert is_empty(score_cell(Cell(TASK, (), ()), PERCENT, None, ""))
     failed = Made(status="out_of_memory", error=Failure(kind="E", message="m"))
     assert score_cell(cell(tmp_path, failed), PERCENT, None, "x.html#y") == "<td><a href=x.html#y class=n>memory</a>"
+
+
+@pytest.mark.parametrize("num_seeds", [1, 2])
+@pytest.mark.parametrize("outdated", [False, True])
+def test_a_number_without_an_interval_says_so_and_why(tmp_path: Path, num_seeds: int, outdated: bool) -> None:
+    found = cell(tmp_path, *(Made(seed=seed, items={TASK: answers(20, 0)}) for seed in range(num_seeds)))
+    if outdated:
+        found = replace(found, marks=("stale: tasks/glue.py has changed",))
+    text = score_cell(found, PERCENT, None, "")
+    assert text.startswith(
+        '<td class=x><a>100.0</a> <i title="all items agree, so no spread is seen">no interval</i> <em'
+    )
+    assert "items only" not in text
+    assert "no interval" in score_cell(found, PERCENT, None, "", dict(marks(found)))
 
 
 def test_a_seed_without_a_result_is_named(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ def test_anchors_and_ids_tell_entries_and_sections_apart(tmp_path: Path) -> None
     Made(items={TASK: answers(10, 1)}, backbone="package:other/model").write(tmp_path)
     first, second = sheets(tmp_path)
     assert first.id != second.id
+    assert first.name == "small, package:other/model, classify, held out, all rows, data seed 0"
+    assert second.name == "small, package:tiny/model, classify, held out, all rows, data seed 0"
     anchors = [sheet.anchor(row) for sheet in (first, second) for row in sheet.section.rows]
     assert len(set(anchors)) == len(anchors) == 7
     row = first.section.rows[0]

@@ -20,6 +20,13 @@ from leaderboard.site import Site
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import visible, write_small_board
 
+NATURAL = """() => {
+    const select = document.querySelector("select[name=entry-A]")
+    select.options[1].text = "sparse_update choose fishmask, dropout 0.1, update every 100 steps (227,132 trained)"
+    return select.clientWidth
+}"""
+"""The width of a box with a long name, in pixels."""
+
 
 def made(folder: Path) -> dict[str, str]:
     """Return path to text of every compare page of some records."""
@@ -122,7 +129,9 @@ def test_entries_are_picked_on_the_board_and_compared(browser: Any, site: Path) 
     page.wait_for_selector("#basket h2")
     text = " ".join(page.locator("#basket").inner_text().split())
     assert "A random_mask 1 % against B random_mask 0.01 %" in text
-    assert re.search(r"glue/sst2 accuracy, % 10\.0 \[\d+\.\d, \d+\.\d\] A better (< )?0\.\d+ \d+ \d+ 3, 100", text)
+    assert re.search(
+        r"glue/sst2 accuracy, % 10\.0 \[\d+\.\d, \d+\.\d\] A higher, this pair alone (< )?0\.\d+ \d+ \d+ 3, 100", text
+    )
     assert "No pair: lora rank 8: not run." in text
     assert "not corrected" in text
     assert page.locator("#basket h2").count() == 3
@@ -135,6 +144,26 @@ def test_entries_are_picked_on_the_board_and_compared(browser: Any, site: Path) 
     other.wait_for_function("document.querySelectorAll('#basket h2').length === 1")
     assert other.url.count(",") == 1
     assert errors == []
+
+
+@pytest.mark.browser
+def test_a_pair_says_whether_the_board_tells_it_apart(browser: Any, tmp_path: Path) -> None:
+    for method, wrong in (("lora", 10), ("pst", 12), ("goft", 60)):
+        for seed in range(3):
+            items = {"glue/sst2": answers(200, wrong + seed, 100 * wrong + seed)}
+            Made(method, seed=seed, items=items).write(tmp_path / "records")
+    build_board([tmp_path / "records"], tmp_path / "site")
+    (content,) = (data(path.read_text()) for path in (tmp_path / "site" / "data").iterdir() if path.suffix == ".js")
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    chosen = ",".join(entry["id"] for entry in sorted(content["entries"], key=lambda entry: entry["name"]))
+    page.goto((tmp_path / "site" / "compare.html").as_uri() + f"#section={content['id']}&entries={chosen}")
+    page.wait_for_selector("#basket h2")
+    text = " ".join(page.locator("#basket").inner_text().split())
+    assert re.search(r"B minus C.* not told apart not told apart on the board", text)
+    assert re.search(r"A minus B, .*? B higher, this pair alone told apart on the board", text)
+    assert "better" not in text
+    assert "Letters on the board are corrected for all pairs at a budget." in text
+    assert page.evaluate(NATURAL) > 400
 
 
 @pytest.mark.browser

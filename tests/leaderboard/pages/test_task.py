@@ -77,6 +77,22 @@ def test_versions_data_states_notes_and_cards_of_strangers_are_told(tmp_path: Pa
     assert "<b>free" not in markup
 
 
+def test_a_card_changed_under_its_number_is_told_from_an_older_version(tmp_path: Path) -> None:
+    Made(cards={TASK: card(TASK)}, items={TASK: answers(20, 3)}).write(tmp_path)
+    Made(seed=1, cards={TASK: card(TASK) | {"licence": "free"}}, items={TASK: answers(20, 3)}).write(tmp_path)
+    text = visible(built(Site.of(load_records([tmp_path])))["tasks/glue--sst2.html"])
+    assert "Version 1 in other words, in 1 run: says something else than the card above of licence. It has" in text
+    assert "differs from the newest" not in text
+    assert "Runs of another version number" not in text
+
+
+def test_links_to_the_boards_of_a_task_stand_under_a_heading(tmp_path: Path) -> None:
+    for seed, suite in enumerate(("one", "two")):
+        Made(suite=suite, seed=seed, items={TASK: answers(20, 3)}).write(tmp_path)
+    text = visible(built(Site.of(load_records([tmp_path])))["tasks/glue--sst2.html"])
+    assert "On these boards one package:tiny/model, classify, held out; 1 row two" in text
+
+
 def test_a_task_with_trials_alone_and_one_without_a_card_have_pages(tmp_path: Path) -> None:
     epochs = [EpochMetrics(epoch=1, train_loss=1.0, validation_loss=None, metrics={"accuracy": 0.5})]
     items = {TASK: answers(20, 3)}
