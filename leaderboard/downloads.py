@@ -61,14 +61,17 @@ def downloads_of_all(site: Site) -> list[Link]:
 
 def downloads_of_task(task: str) -> list[Link]:
     """Return the downloads of a task's page."""
-    return [("CSV", f"downloads/tasks/{paths.slug(task)}.csv")]
+    return _of_page(f"downloads/tasks/{paths.slug(task)}")
 
 
 def downloads_of_method(method: str) -> list[Link]:
     """Return the downloads of a method's page."""
-    return [
-        (label, f"downloads/methods/{paths.slug(method)}.{end}") for label, end in (("CSV", "csv"), ("BibTeX", "bib"))
-    ]
+    return _of_page(f"downloads/methods/{paths.slug(method)}")
+
+
+def _of_page(stem: str) -> list[Link]:
+    ends = {"CSV": "csv", "JSON": "json", "LaTeX": "tex", "BibTeX": "bib"}
+    return [(label, f"{stem}.{end}") for label, end in ends.items()]
 
 
 def downloads_of_run(run_id: str) -> list[Link]:

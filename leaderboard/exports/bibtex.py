@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from leaderboard.downloads import REFERENCES, downloads_of, downloads_of_method
+from leaderboard.downloads import REFERENCES, downloads_of, downloads_of_method, downloads_of_task
 from leaderboard.load import Run
 from leaderboard.site import Page, Site
 from leaderboard.tex import comment, escape, plain
@@ -99,7 +99,7 @@ def bibtex(cards: Iterable[tuple[str, Card]]) -> str:
 
 
 def cards_of(runs: Iterable[Run]) -> Iterator[tuple[str, Card]]:
-    """Yield the cards of methods and tasks that some runs name."""
+    """Yield the cards that some runs name: of each its method's first, then those of its tasks."""
     for run in runs:
         record = run.record
         yield f"method {record.spec.method}", record.method_card
@@ -113,13 +113,19 @@ def _entry(of: Reference) -> str:
 
 
 def pages(site: Site) -> Iterator[Page]:
-    """Yield the references of each section, each method, and all."""
+    """Yield the references of each section, task and method, and of all."""
     for section in site.sections:
         shown = (run for row in section.rows for cell in row.cells.values() for run in cell.runs)
         yield Page(dict(downloads_of(section))["BibTeX"], bibtex(cards_of(shown)))
+    of_task: dict[str, list[tuple[str, Card]]] = defaultdict(list)
     of_method: dict[str, list[tuple[str, Card]]] = defaultdict(list)
     for run in site.runs:
-        of_method[run.record.spec.method].append((f"method {run.record.spec.method}", run.record.method_card))
+        method, *tasks = cards_of([run])
+        of_method[run.record.spec.method].append(method)
+        for name, card in tasks:
+            of_task[name] += [method, (name, card)]
+    for task in site.tasks:
+        yield Page(dict(downloads_of_task(task))["BibTeX"], bibtex(of_task[f"task {task}"]))
     for method in site.methods:
         yield Page(dict(downloads_of_method(method))["BibTeX"], bibtex(of_method[method]))
     yield Page(REFERENCES, bibtex(cards_of(site.runs)))

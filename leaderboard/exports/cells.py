@@ -1,4 +1,4 @@
-"""Cells as they stand on the pages: CSV of everything, of a section, of a task and of a method; JSON of a section."""
+"""Cells as they stand on the pages: CSV of everything; CSV and JSON of each section, task and method."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.spec import Spec
 from leaderboard.averages import average, averages_of
 from leaderboard.cells import Cell, Row, Section, obstacle
 from leaderboard.columns import Column
-from leaderboard.downloads import downloads_of, downloads_of_method, downloads_of_task
+from leaderboard.downloads import Link, downloads_of, downloads_of_method, downloads_of_task
 from leaderboard.sheet import Sheet
 from leaderboard.site import Page, Site
 from leaderboard.spreadsheet import table
@@ -92,33 +92,62 @@ def _flat(name: str, value: object) -> object:
 
 
 def cells_json(section: Section, of: Iterable[Line]) -> str:
-    """Return a section as JSON: what all its cells share, what its columns measure, and its cells; unknown is null."""
+    """Return some cells of a section as JSON, one on a line; unknown is null.
+
+    Before them stands what they share and what the columns measure in which they stand.
+    """
+    shared = section.ground._asdict()
+    cells = [{name: line.get(name) for name in FIELDS if name not in shared} for line in of]
+    tasks = {cell["task"] for cell in cells}
     columns = [
         {"task": column.task, "title": column.title, **column.measure._asdict(), "version": column.version}
         for column in section.columns
+        if column.task in tasks
     ]
-    shared = section.ground._asdict()
-    cells = [{name: line.get(name) for name in FIELDS if name not in shared} for line in of]
-    content = {"ground": shared, "columns": columns, "cells": cells}
-    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+    head = f'"ground": {json.dumps(shared)},\n"columns": {_listed(columns)}'
+    return f'{{{head},\n"cells": {_listed(cells)}}}\n'
+
+
+def _listed(items: Iterable[object]) -> str:
+    texts = (json.dumps(item, allow_nan=False) for item in items)
+    return "[\n" + ",\n".join(texts) + "\n]"
+
+
+def _parted(found: Iterable[Line], by: str) -> dict[str, list[Line]]:
+    parts: dict[str, list[Line]] = defaultdict(list)
+    for line in found:
+        parts[str(line[by])].append(line)
+    return parts
+
+
+Parts = list[tuple[Section, list[Line]]]
+"""What each section says of one task or method."""
+
+
+def _files(links: Iterable[Link], parts: Parts) -> Iterator[Page]:
+    """Yield the CSV and the JSON of a task or method over all sections."""
+    places = dict(links)
+    yield Page(places["CSV"], cells_csv(line for _, part in parts for line in part))
+    sections = ",\n".join(cells_json(section, part) for section, part in parts)
+    yield Page(places["JSON"], f'{{"sections": [\n{sections}\n]}}\n')
 
 
 def pages(site: Site) -> Iterator[Page]:
     """Yield the cells of each section, task and method, and of all."""
     every: list[Line] = []
-    by_task: dict[str, list[Line]] = defaultdict(list)
-    by_method: dict[str, list[Line]] = defaultdict(list)
+    by_task: dict[str, Parts] = defaultdict(list)
+    by_method: dict[str, Parts] = defaultdict(list)
     for sheet in site.sheets:
         section, found = sheet.section, list(lines(sheet))
         every += found
-        for line in found:
-            by_task[str(line["task"])].append(line)
-            by_method[str(line["method"])].append(line)
+        for by, parts in (("task", by_task), ("method", by_method)):
+            for name, part in _parted(found, by).items():
+                parts[name].append((section, part))
         places = dict(downloads_of(section))
         yield Page(places["CSV"], cells_csv(found))
         yield Page(places["JSON"], cells_json(section, found))
     yield Page("cells.csv", cells_csv(every))
     for task in site.tasks:
-        yield Page(dict(downloads_of_task(task))["CSV"], cells_csv(by_task[task]))
+        yield from _files(downloads_of_task(task), by_task[task])
     for method in site.methods:
-        yield Page(dict(downloads_of_method(method))["CSV"], cells_csv(by_method[method]))
+        yield from _files(downloads_of_method(method), by_method[method])

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from leaderboard import paths, wording
 from leaderboard.cells import Cell, Section
 from leaderboard.columns import Column, headline
+from leaderboard.figures import trains_everything
 from leaderboard.grid import grid
 from leaderboard.load import Run
 from leaderboard.picker import picker
@@ -47,13 +48,15 @@ def pages(site: Site) -> Iterator[Page]:
 
 
 def places_of(site: Site) -> dict[Section, str]:
-    """Return where each section is shown; the index is the one with most numbers that may be ranked, then most runs.
+    """Return where each section is shown; one is the index, the first of equals.
 
-    A large section whose numbers are all out of date would greet a reader with nothing to compare.
+    It has a reference, if any has; among those it has most numbers that may be ranked, then most results. Without a
+    reference nobody sees what a method gains or gives up, and a large section whose numbers are all out of date would
+    greet a reader with nothing to compare.
     """
     if not site.sections:
         return {}
-    first = max(site.sections, key=lambda section: (num_ranked(section), num_results(section)))  # the first of equals
+    first = max(site.sections, key=lambda section: (has_reference(section), num_ranked(section), num_results(section)))
     return {one: paths.INDEX if one is first else paths.board(one.ground) for one in site.sections}
 
 
@@ -65,6 +68,12 @@ def name_of(section: Section) -> str:
 def listed(places: Mapping[Section, str]) -> list[tuple[Section, str, str]]:
     """Return every section with its page and name."""
     return [(section, place, name_of(section)) for section, place in places.items()]
+
+
+def has_reference(section: Section) -> bool:
+    """Return whether what trains everything or nothing has a number that may be ranked."""
+    rows = (row for row in section.rows if row.size == 0 or trains_everything(row))
+    return any(cell.comparable for row in rows for cell in row.cells.values())
 
 
 def num_ranked(section: Section) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -10,10 +11,19 @@ from typing import Any
 
 import pytest
 
-from leaderboard.page import STATIC, build_board
+from leaderboard.load import load_records
+from leaderboard.page import STATIC
+from leaderboard.pages import index
+from leaderboard.site import Site
 from tests.leaderboard import synthetic
 from tests.leaderboard.browsing import Browser, Watched, build_rich_board, chromium
 
+MILLISECONDS_TO_SORT = """() => {
+    const start = performance.now()
+    document.querySelector('#board th[data-key="synthetic/task07"] button').click()
+    document.getElementById("board").offsetHeight
+    return performance.now() - start
+}"""
 TEXTS, GROUNDS = ("ink", "quiet", "link", "good", "bad"), ("ground", "raised", "tie")
 
 
@@ -155,14 +165,26 @@ def test_the_scheme_can_be_chosen_and_without_scripts_nothing_is_dead(site: Path
     assert plain.locator('th[data-key="head"]').is_visible()
 
 
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the index of 500 entries on 30 tasks, with what it loads; no other page, so that it takes seconds."""
+    folder = tmp_path_factory.mktemp("crowded")
+    synthetic.write(folder / "records", synthetic.Size(entries=500, tasks=30, seeds=2, items=20, scored_together=True))
+    (page,) = index.pages(Site.of(load_records([folder / "records"])))
+    (folder / page.path).write_bytes(page.to_bytes())
+    shutil.copytree(STATIC, folder / "static")
+    return folder / page.path
+
+
+def test_a_crowded_table_is_a_page_of_at_most_one_and_a_half_mebibytes(crowded: Path) -> None:
+    assert len(re.findall(r'<th scope="row"', crowded.read_text(encoding="utf-8"))) >= 500
+    assert crowded.stat().st_size <= 1.5 * 2**20
+
+
 @pytest.mark.browser
-def test_a_crowded_table_is_whole_linked_on_demand_and_sorts_at_once(tmp_path: Path, browser: Browser) -> None:
-    synthetic.write(
-        tmp_path / "records", synthetic.Size(entries=210, tasks=20, seeds=2, items=20, scored_together=True)
-    )
-    build_board([tmp_path / "records"], tmp_path / "site")
-    page = Watched(browser).open(tmp_path / "site" / "index.html")
-    assert 40 <= len(column(page, "method")) < 210
+def test_a_crowded_table_is_whole_and_linked_on_demand(crowded: Path, browser: Browser) -> None:
+    page = Watched(browser).open(crowded)
+    assert 40 <= len(column(page, "method")) < 500
     number = page.locator("#board tbody tr:not(.slice) td a").first
     assert number.get_attribute("href") is None
     number.hover()
@@ -170,16 +192,21 @@ def test_a_crowded_table_is_whole_linked_on_demand_and_sorts_at_once(tmp_path: P
     page.locator("input[name=q]").fill("variant 20")
     assert len(column(page, "method")) == 10
     page.locator("input[name=q]").fill("")
-    spent = page.evaluate(
-        """() => {
-            const start = performance.now()
-            document.querySelectorAll("#board thead button")[3].click()
-            document.getElementById("board").offsetHeight
-            return performance.now() - start
-        }"""
-    )
-    assert spent < 1000  # 0.1 s on an idle machine
+    before = page.evaluate("document.querySelectorAll('#board tr.later').length")
     page.evaluate("document.querySelector('.scroll.tall').scrollTop = 1e6")
-    page.wait_for_function("document.querySelectorAll('#board tr.later').length < 150")
-    bare = Watched(browser, scripts=False).open(tmp_path / "site" / "index.html")
+    page.wait_for_function(f"document.querySelectorAll('#board tr.later').length < {before}")
+    bare = Watched(browser, scripts=False).open(crowded)
     assert bare.locator("#board tbody tr:not(.slice)").last.is_visible()
+
+
+@pytest.mark.browser
+def test_a_crowded_table_soon_answers_and_sorts_at_once(crowded: Path, browser: Browser) -> None:
+    """The best of several tries counts, for other tests share the machine."""
+    ready, sorted_in = [], []
+    for _ in range(5):
+        page = Watched(browser).open(crowded)
+        ready.append(page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"))
+        sorted_in.append(page.evaluate(MILLISECONDS_TO_SORT))
+        assert page.locator("#board th[aria-sort=descending]").count() == 1
+    assert min(ready) < 2000
+    assert min(sorted_in) < 200

@@ -222,6 +222,20 @@ def test_an_unchanged_board_is_left_alone_and_any_change_builds_it_anew(tmp_path
     assert build_board([records], site).num_records == 1
 
 
+def test_an_unchanged_board_is_neither_read_nor_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Made(items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records")
+    build_board([tmp_path / "records"], tmp_path / "site")
+
+    def times() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in (tmp_path / "site").rglob("*")}
+
+    before = times()
+    monkeypatch.delattr("leaderboard.page._build")  # what reads, ranks and renders
+    assert build_board([tmp_path / "records"], tmp_path / "site").num_records == 1
+    assert times() == before
+    assert len(before) > 20
+
+
 def test_what_could_not_be_read_is_named_again_when_nothing_changed(tmp_path: Path) -> None:
     (Made(items={"glue/sst2": answers(10, 2)}).write(tmp_path / "records") / "record.json").write_text("{}")
     first, second = (build_board([tmp_path / "records"], tmp_path / "site") for _ in range(2))

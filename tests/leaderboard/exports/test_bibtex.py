@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness import registry
-from leaderboard.downloads import REFERENCES
+from leaderboard.downloads import REFERENCES, downloads_of_task
 from leaderboard.exports.bibtex import bibtex, reference
 from leaderboard.page import build_board
 from tests.leaderboard.making import Made, answers, card
@@ -109,3 +109,17 @@ def test_a_site_has_the_references_of_its_records(tmp_path: Path) -> None:
     text = (tmp_path / "site" / REFERENCES).read_text(encoding="utf-8")
     assert "% task glue/cola\n@misc{warstadt2019_" in text
     assert "% No paper on the card of: method lora\n" in text
+
+
+def test_a_task_has_the_references_of_itself_and_of_the_methods_that_were_run_on_it(tmp_path: Path) -> None:
+    cards = {"glue/cola": card("glue/cola") | COLA}
+    made = Made(task="glue/cola", cards=cards, method_card=LORA, items={"glue/cola": answers(10, 2)})
+    made.write(tmp_path / "records")
+    Made("fish", task="own/t", items={"own/t": answers(10, 2)}).write(tmp_path / "records")
+    build_board([tmp_path / "records"], tmp_path / "site")
+    texts = {
+        task: (tmp_path / "site" / dict(downloads_of_task(task))["BibTeX"]).read_text(encoding="utf-8")
+        for task in ("glue/cola", "own/t")
+    }
+    assert re.findall("^% (.+)$", texts["glue/cola"], re.MULTILINE) == ["method lora", "task glue/cola"]
+    assert texts["own/t"] == "% No paper on the card of: method fish, task own/t\n"

@@ -58,8 +58,8 @@ def test_each_section_task_and_method_has_its_cells(tmp_path: Path) -> None:
     build_board([tmp_path / "records"], tmp_path / "site")
     site = Site.of(load_records([tmp_path / "records"]))
     whole = (tmp_path / "site" / "cells.csv").read_text(encoding="utf-8")
-    ((_, task),) = downloads_of_task("glue/cola")
-    of_task = (tmp_path / "site" / task).read_text(encoding="utf-8").splitlines()
+    task = dict(downloads_of_task("glue/cola"))
+    of_task = (tmp_path / "site" / task["CSV"]).read_text(encoding="utf-8").splitlines()
     assert of_task == [line for line in whole.splitlines() if ",glue/cola," in line or line.startswith("suite,")]
     place = dict(downloads_of_method("random_mask"))["CSV"]
     of_method = list(csv.DictReader((tmp_path / "site" / place).read_text(encoding="utf-8").splitlines()))
@@ -68,3 +68,12 @@ def test_each_section_task_and_method_has_its_cells(tmp_path: Path) -> None:
     ]  # fmt: skip
     (section,) = site.sections
     assert (tmp_path / "site" / dict(downloads_of(section))["CSV"]).read_text(encoding="utf-8") == whole
+    content = json.loads((tmp_path / "site" / task["JSON"]).read_text(encoding="utf-8"))
+    (part,) = content["sections"]
+    assert part["ground"]["suite"] == "small"
+    assert [column["task"] for column in part["columns"]] == ["glue/cola"]
+    assert [cell["method"] for cell in part["cells"]] == [line.split(",")[6] for line in of_task[1:]]
+    place = dict(downloads_of_method("random_mask"))["JSON"]
+    (part,) = json.loads((tmp_path / "site" / place).read_text(encoding="utf-8"))["sections"]
+    assert [column["task"] for column in part["columns"]] == ["glue/cola", "glue/sst2"]
+    assert {cell["method"] for cell in part["cells"]} == {"random_mask"}

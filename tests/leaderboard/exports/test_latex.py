@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from leaderboard.exports.latex import COLUMNS, latex
+from leaderboard.downloads import downloads_of_method, downloads_of_task
+from leaderboard.exports.latex import COLUMNS, latex, pages
 from leaderboard.load import load_records
 from leaderboard.sheet import Sheet
+from leaderboard.site import Site
 from leaderboard.tabulation import tabulate
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import write_small_board
@@ -68,3 +70,20 @@ def test_letters_stand_beside_what_ranks_and_rules_part_the_budgets(tmp_path: Pa
     letters = {row[0]: re.findall(r"\\textsuperscript\{([a-z]+)\}$", row[2]) for row in body(text)}
     assert letters == {r"random\_mask": ["a"], "fish": ["a"], "pst": ["b"], "full": []}
     assert text.count(r"\midrule") == 2
+
+
+def test_tasks_and_methods_have_the_lines_and_columns_that_were_asked_for(tmp_path: Path) -> None:
+    write_small_board(tmp_path)
+    for seed in range(2):
+        made = Made("full", suite="another", task="own/t", trained=9, seed=seed, items={"own/t": answers(10, 2)})
+        made.write(tmp_path)
+    found = {page.path: str(page.content) for page in pages(Site.of(load_records([tmp_path])))}
+    of_task = found[dict(downloads_of_task("glue/cola"))["LaTeX"]]
+    assert [row[0] for row in body(of_task)] == ["head\\_only", r"random\_mask 0.01 \%", r"random\_mask 1 \%"]
+    assert {len(row) for row in body(of_task)} == {3}
+    assert of_task.count(r"\midrule") == 2
+    of_method = found[dict(downloads_of_method("random_mask"))["LaTeX"]]
+    assert [len(row) for row in body(of_method)] == [4, 4]
+    full = found[dict(downloads_of_method("full"))["LaTeX"]]
+    assert re.findall(r"\\begin\{tabular\}\{(\w+)\}", full) == ["lrl", "lrl"]
+    assert [row[2][:8] for row in body(full)] == ["80.0 {\\s", "diverged"]
