@@ -120,10 +120,10 @@ def pages(site: Site) -> Iterator[Page]:
     of_task: dict[str, list[tuple[str, Card]]] = defaultdict(list)
     of_method: dict[str, list[tuple[str, Card]]] = defaultdict(list)
     for run in site.runs:
-        method, *tasks = cards_of([run])
-        of_method[run.record.spec.method].append(method)
-        for name, card in tasks:
-            of_task[name] += [method, (name, card)]
+        own, *others = cards_of([run])
+        of_method[run.record.spec.method].append(own)
+        for name, card in others:
+            of_task[name] += [own, (name, card)]
     for task in site.tasks:
         yield Page(dict(downloads_of_task(task))["BibTeX"], bibtex(of_task[f"task {task}"]))
     for method in site.methods:
