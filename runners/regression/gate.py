@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from datetime import date
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -117,7 +118,7 @@ class Gate:
         seconds = sum(ran.cpu_seconds for ran in (*learned, *runs))
         self.notes.append(f"micro-training: {len(learned) + len(runs)} runs, {seconds:.0f} CPU seconds")
         known = values.read(self.folder, micro.KNOWN)
-        ended = list(micro.run_checks(runs, {} if isinstance(known, str) else known.values))
+        ended = list(micro.run_checks(runs, {} if isinstance(known, str) else known.values, date.today()))
         yield from ended
         sound = all(check.counted is Outcome.PASS for check in ended)
         for name, about, needs, now in (

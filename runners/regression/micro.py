@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date
 from typing import NamedTuple
 
-from pydantic import JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from harness import registry
 from harness.gate import Check, Outcome
@@ -95,21 +96,42 @@ def _floor_specs(protocol: str) -> list[Spec]:
     return specs
 
 
-def run_checks(runs: Sequence[Ran], known: Mapping[str, JsonValue]) -> Iterator[Check]:
+class Known(BaseModel):
+    """Why a short run may go wrong for a while: as a waiver of ``paretune compare`` is one of a cell."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    expires: date
+    """The last day on which it holds."""
+
+
+def run_checks(runs: Sequence[Ran], known: Mapping[str, JsonValue], today: date) -> Iterator[Check]:
     """Yield one check per short run: it ended well, and moved what it says that it trains.
 
     Args:
         runs: the short runs.
-        known: run to the reason why it is known to go wrong; one that does not fails, so that the list can only shrink.
+        known: run to why it is known to go wrong (``Known``); one that does not fails, so that the list can only
+            shrink, and so does one that goes wrong after its last day.
+        today: the day.
     """
     head_alone = {ran.protocol: ran.losses for ran in runs if ran.status == "ok" and _is_head_alone(ran)}
     for ran in runs:
-        reason, excuse = _fault(ran, head_alone), known.get(name_of(ran))
-        if excuse and not reason:
-            reason, excuse = f"is listed in {KNOWN}.json but goes well; leave it out there", None
+        reason, excuse = _fault(ran, head_alone), None
+        if name_of(ran) in known:
+            listed = Known.model_validate(known[name_of(ran)])
+            if not reason:
+                reason = f"is listed in {KNOWN}.json but goes well; leave it out there"
+            elif listed.expires < today:
+                reason += (
+                    f"; {listed.owner} expected that until {listed.expires} ({listed.reason}): mend it, or renew it"
+                )
+            else:
+                excuse = f"{listed.reason}; {listed.owner}, until {listed.expires}"
         facts: dict[str, JsonValue] = {"status": ran.status, "trained": ran.trained, "losses": list(ran.losses)}
         outcome = Outcome.FAIL if reason else Outcome.PASS
-        yield Check(RUNS, name_of(ran), outcome, reason or "", facts, str(excuse) if excuse else None)
+        yield Check(RUNS, name_of(ran), outcome, reason or "", facts, excuse)
 
 
 def _fault(ran: Ran, head_alone: dict[str, tuple[float, ...]]) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
+
 import pytest
+from pydantic import JsonValue, ValidationError
 
 from harness import registry
 from harness.gate import Outcome
@@ -12,6 +15,7 @@ from runners.regression.training import CELLS, Ran
 
 FINE = (0.7, 0.71, 0.6, 0.61)
 HEAD = (0.7, 0.71, 0.65, 0.66)
+TODAY = date(2026, 11, 27)
 BY_HEART = "full learns a few rows by heart"
 
 
@@ -20,8 +24,8 @@ def ran(method: str = "lora", protocol: str = "classify", **facts: object) -> Ra
     return usual._replace(**facts)  # type: ignore[arg-type]
 
 
-def why(*runs: Ran, known: dict[str, str] | None = None) -> dict[str, str]:
-    checks = micro.run_checks(runs, dict(known or {}))
+def why(*runs: Ran, known: dict[str, JsonValue] | None = None) -> dict[str, str]:
+    checks = micro.run_checks(runs, dict(known or {}), TODAY)
     return {check.name: check.detail for check in checks if check.counted is Outcome.FAIL}
 
 
@@ -52,10 +56,17 @@ def test_a_run_that_goes_wrong_fails(facts: dict[str, object], reason: str) -> N
 
 
 def test_what_is_known_to_go_wrong_is_waived_until_it_goes_well() -> None:
-    known = {"lora, classify": "it is Tuesday"}
-    (check,) = micro.run_checks([ran(status="failed", message="no luck")], dict(known))
-    assert check.waived == "it is Tuesday"
+    entry: dict[str, JsonValue] = {"reason": "it is Tuesday", "owner": "ada", "expires": str(TODAY)}
+    known: dict[str, JsonValue] = {"lora, classify": entry}
+    unlucky = ran(status="failed", message="no luck")
+    (check,) = micro.run_checks([unlucky], known, TODAY)
+    assert check.waived == f"it is Tuesday; ada, until {TODAY}"
     assert "leave it out" in why(ran(), known=known)["lora, classify"]
+    (check,) = micro.run_checks([unlucky], known, TODAY + timedelta(days=1))
+    assert check.counted is Outcome.FAIL
+    assert f"no luck; ada expected that until {TODAY} (it is Tuesday)" in check.detail
+    with pytest.raises(ValidationError, match="owner"):
+        list(micro.run_checks([unlucky], {"lora, classify": {"reason": "r", "expires": str(TODAY)}}, TODAY))
 
 
 def test_items_that_differ_between_methods_are_both_named() -> None:
