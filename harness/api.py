@@ -217,7 +217,9 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, UserError) or not cannot_write(error):
+        # A write that fails names no file; one that does may be of somewhere else.
+        is_here = error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder)
+        if isinstance(error, UserError) or not (is_here and cannot_write(error)):
             raise
         raise StoppedEarly(folder, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from harness.api import SuiteResult, plan_suite, run_suite
 from harness.matrix import expand
 from harness.record import Record
-from runners import attempt
+from runners import attempt, sweep
 from runners.export import export
 from runners.queue import EQUAL_ERRORS
 from tests.harness.commands import call
@@ -139,3 +140,14 @@ def test_a_folder_that_is_full_stops_the_matrix_in_plain_words_and_a_rerun_compl
     assert "Traceback" not in done.stderr
     assert subprocess.run(run, capture_output=True).returncode == 0
     assert states(plan_suite(file, out=tmp_path / "out")) == ["done", "done"]
+
+
+def test_what_cannot_be_read_elsewhere_is_not_blamed_on_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(tmp_path / "mirror" / "train.parquet"))
+
+    monkeypatch.setattr(sweep, "run", closed)
+    with pytest.raises(PermissionError, match=r"train\.parquet"):
+        run_suite(suite(["base"]), out=tmp_path / "out", device="cpu", workers=1)
