@@ -230,18 +230,15 @@ def _here(asked: Options) -> Options:
     Raises:
         BadSuite: for a device that does not serve what was asked.
     """
-    from runners.local import default_workers, num_devices
+    from runners.local import check_ranks, default_workers, num_devices
 
     where, ranks = resolve_device(asked.device), asked.resources.ranks
     if where == "cpu" and asked.runs_per_device > 1:
         raise BadSuite(
             f"runs share a GPU, and the device is cpu; --runs-per-device {asked.runs_per_device} came, so leave it out"
         )
-    if where != "cpu" and ranks > num_devices(where):
-        raise BadSuite(
-            f"resources.ranks is {ranks}, and each rank trains on a device of its own; {where} has "
-            f"{num_devices(where)}, so take fewer ranks, or --device cpu, or a cluster"
-        )
+    if where != "cpu":
+        check_ranks(where, num_devices(where), ranks)
     own = default_workers(asked.threads, where, asked.runs_per_device, ranks)
     return replace(asked, device=where, workers=asked.workers or own)
 

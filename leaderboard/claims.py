@@ -224,7 +224,8 @@ def _best(losses: Mapping[float, Sequence[float]]) -> str:
     return f"{text} ({', '.join(remarks)})" if remarks else text
 
 
-def _alike(claim: str, sizes: Sequence[str]) -> Contest:
+def _beats_random(sizes: Sequence[str]) -> Contest:
+    claim = "a FISH mask is better than a random one of the same budget"
     return Contest(claim, tuple((Side("fish", size), Side("random_mask", size)) for size in sizes))
 
 
@@ -256,7 +257,6 @@ def _rotations(rank_of_goft: str) -> Contest:
 
 
 _OFTEN, _SELDOM = ((("choose", "fish"), ("masks", "disjoint"), ("merge_every", every)) for every in ("4", "30"))
-_BEATS = "a FISH mask is better than a random one of the same budget"
 QUESTIONS: dict[str, tuple[Question, ...]] = {
     "random_masking": (
         Question(
@@ -265,8 +265,8 @@ QUESTIONS: dict[str, tuple[Question, ...]] = {
         ),
     ),
     "fish": (
-        Question(("fish",), _alike(_BEATS, ("0.02 %", "0.08 %", "0.1 %", "0.5 %", "2.1 %"))),
-        Question(("fish_small",), _alike(_BEATS, ("0.05 %", "0.5 %"))),
+        Question(("fish",), _beats_random(("0.02 %", "0.08 %", "0.1 %", "0.5 %", "2.1 %"))),
+        Question(("fish_small",), _beats_random(("0.05 %", "0.5 %"))),
         Question(("fish_cifar10",), _anew(("0.5 %", "2 %", "10 %"))),
         Question(("fish_updates_small",), _anew(("0.5 %", "2 %"))),
         Question(

@@ -9,6 +9,7 @@ import psutil
 
 from harness.backbone import BackboneFiles, locate
 from harness.spec import Spec
+from harness.suite import BadSuite
 from runners.executor import Executor
 from runners.process import Options, WorkerProcess
 from runners.seat import LocalSeat, Seat
@@ -68,6 +69,19 @@ def num_devices(device: str) -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def check_ranks(device: str, count: int, ranks: int) -> None:
+    """Refuse more ranks than a name stands for devices: each trains on one of its own.
+
+    Raises:
+        BadSuite: with what to do.
+    """
+    if ranks > count:
+        raise BadSuite(
+            f"resources.ranks is {ranks}, and each rank trains on a device of its own; {device} has {count}, so take "
+            f"fewer ranks, or --device cpu, or a cluster"
+        )
 
 
 def too_many(workers: int, weights: int, available: int, copies: int = COPIES) -> Iterable[str]:

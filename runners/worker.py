@@ -111,7 +111,8 @@ def run_one(
         record = run.close(Outcome(digests=outcome.digests), problem)  # a full disk may have room for this
     if isinstance(error, KeyboardInterrupt):
         raise error
-    savepoints.remove()
+    if record.status != "lost":  # what found no room is taken up again where it was
+        savepoints.remove()
     # Data or weights that are missing are found before a method touches anything.
     harmless = record.status in HEALTHY or isinstance(error, MissingPrerequisite)
     if peers and record.status == "out_of_memory":  # they may wait for gradients that this process does not have

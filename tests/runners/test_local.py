@@ -17,7 +17,7 @@ from harness.matrix import expand
 from harness.record import Record
 from harness.suite import BadSuite, Resources
 from runners.attempt import records
-from runners.local import WORKER_BYTES, LocalExecutor, default_workers, too_many, visible_to, weight_bytes
+from runners.local import WORKER_BYTES, LocalExecutor, check_ranks, default_workers, too_many, visible_to, weight_bytes
 from runners.process import Options
 from runners.queue import Queue
 from tests.runners.conftest import SIX, Finished
@@ -217,13 +217,16 @@ def test_an_address_without_a_cluster_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_more_ranks_than_devices_are_refused_before_anything_starts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    asked = suite(["base"], resources={"ranks": 4})
+def test_more_ranks_than_devices_are_refused_with_what_to_do() -> None:
+    check_ranks("cuda", 4, 4)
     with pytest.raises(BadSuite, match=r"ranks is 4, and each rank .* of its own; cuda has 2, so take fewer ranks"):
+        check_ranks("cuda", 2, 4)
+
+
+@pytest.mark.gpu
+def test_more_ranks_than_there_are_devices_start_nothing(tmp_path: Path) -> None:
+    asked = suite(["base"], resources={"ranks": torch.cuda.device_count() + 1})
+    with pytest.raises(BadSuite, match="each rank trains on a device of its own"):
         run_suite(asked, out=tmp_path / "out", device="cuda")
     assert not (tmp_path / "out").exists()
 

@@ -12,10 +12,13 @@ from safetensors.torch import load_file
 
 from harness import registry
 from harness.api import run_suite
+from harness.matrix import expand
 from harness.record import EXTRA_FOLDER, ITEMS_FILE, LOG_FILE, RECORD_FILE, STARTED_FILE, TRAINED_FILE, read_record
 from harness.splits import Part
 from runners.attempt import DISK_FULL, TRAINED_FACTS_FILE, discard_results
 from runners.checkpoint import load
+from runners.savepoint import SAVEPOINT_FILE
+from runners.worker import run_one
 from tests.runners.faulty import SECRET, answer, run_here, suite
 
 DIVERGING: dict[str, Any] = {"epochs": 1, "batch_size": 4, "max_length": 32, "optimizer": "sgd", "clip": None}
@@ -173,6 +176,16 @@ def test_a_disk_that_is_full_for_the_results_leaves_a_record_that_is_taken_up_ag
     assert re.search("no room for what this run writes .*File too large.*run the suite again", record.error.message)
     assert {path.name for path in folder.iterdir()} == {STARTED_FILE, LOG_FILE, RECORD_FILE}
     assert read_record(folder / RECORD_FILE) == record
+
+
+def test_a_disk_that_is_full_for_the_results_leaves_the_savepoint_to_go_on_from(
+    tmp_path: Path, faulty: Path, warm: Any, small_files: pytest.MonkeyPatch
+) -> None:
+    small_files.setenv("PARETUNE_TEST_LIMIT", "20000")
+    (spec,) = expand(suite(["fills_disk"])).specs
+    record, folder, _ = run_one(spec, tmp_path, warm, None, "all", lambda event: None, checkpoint_minutes=1e-9)
+    assert record.status == "lost"
+    assert (folder / SAVEPOINT_FILE).is_file()
 
 
 def test_a_disk_that_is_full_for_the_record_leaves_no_part_of_one(
