@@ -57,6 +57,13 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+def expect(what: Any) -> Any:  # Any: as above
+    """Return Playwright's assertion that waits; `wait_for_function` looks twice only where a page allows `eval`."""
+    from playwright.sync_api import expect
+
+    return expect(what)
+
+
 class Watched:
     """A page of a browser that notes what it asks for and what it complains of."""
 

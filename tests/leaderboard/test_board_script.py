@@ -16,7 +16,7 @@ from leaderboard.page import STATIC
 from leaderboard.pages import index
 from leaderboard.site import Site
 from tests.leaderboard import synthetic
-from tests.leaderboard.browsing import Browser, Watched, build_rich_board, chromium
+from tests.leaderboard.browsing import Browser, Watched, build_rich_board, chromium, expect
 
 MILLISECONDS_TO_SORT = """() => {
     const start = performance.now()
@@ -115,7 +115,7 @@ def test_a_view_comes_back_from_its_address_and_reset_leaves_none(site: Path, br
         assert one.locator('th[data-key="head"]').is_visible()
         assert one.locator("form.tools output").inner_text().startswith("2 of 6 rows")
     again.locator("button[type=reset]").click()
-    again.wait_for_function("location.hash === ''")
+    expect(again).to_have_url(re.compile("^[^#]*$"))
     assert len(column(again, "method")) == 6
     assert again.locator('th[data-key="glue/cola"]').is_visible()
 
@@ -149,7 +149,7 @@ def test_the_button_of_colours_says_what_a_press_does(
 def test_the_button_of_colours_follows_the_system(site: Path, browser: Browser) -> None:
     page = Watched(browser).open(site / "index.html")
     page.emulate_media(color_scheme="dark")
-    page.wait_for_function("document.getElementById('theme').textContent === 'Light'")
+    expect(page.locator("#theme")).to_have_text("Light")
 
 
 @pytest.mark.browser
@@ -192,9 +192,10 @@ def test_a_crowded_table_is_whole_and_linked_on_demand(crowded: Path, browser: B
     page.locator("input[name=q]").fill("variant 20")
     assert len(column(page, "method")) == 10
     page.locator("input[name=q]").fill("")
-    before = page.evaluate("document.querySelectorAll('#board tr.later').length")
+    before = page.locator("#board tr.later").count()
     page.evaluate("document.querySelector('.scroll.tall').scrollTop = 1e6")
-    page.wait_for_function(f"document.querySelectorAll('#board tr.later').length < {before}")
+    expect(page.locator("#board tr.later")).not_to_have_count(before)
+    assert page.locator("#board tr.later").count() < before
     bare = Watched(browser, scripts=False).open(crowded)
     assert bare.locator("#board tbody tr:not(.slice)").last.is_visible()
 

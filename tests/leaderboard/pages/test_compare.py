@@ -17,6 +17,7 @@ from leaderboard.load import load_records
 from leaderboard.page import build_board
 from leaderboard.pages.compare import pages, script_json
 from leaderboard.site import Site
+from tests.leaderboard.browsing import expect
 from tests.leaderboard.making import Made, answers
 from tests.leaderboard.small_board import visible, write_small_board
 
@@ -141,7 +142,7 @@ def test_entries_are_picked_on_the_board_and_compared(browser: Any, site: Path) 
     other.wait_for_selector("#basket h2")
     assert other.locator("#basket h2").count() == 3
     other.select_option("select[name=entry-C]", "")
-    other.wait_for_function("document.querySelectorAll('#basket h2').length === 1")
+    expect(other.locator("#basket h2")).to_have_count(1)
     assert other.url.count(",") == 1
     assert errors == []
 
