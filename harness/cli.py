@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import json
 import sys
 from pathlib import Path
@@ -26,6 +28,7 @@ def main() -> NoReturn:
     from harness.errors import StoppedEarly, UserError
     from harness.registry import check_packages
 
+    atexit.register(gc.freeze)  # else the end of each command that loaded torch is a second of looking for garbage
     try:
         check_packages()
         app()

@@ -32,7 +32,7 @@ from runners.prepare import attach, frozen_dtype, max_length, protocol_of
 from runners.prepare import splits as divide
 from runners.ranks import Ranks
 from runners.savepoint import Savepoints
-from runners.score import Evaluator, measure, score
+from runners.score import EVALUATION_BATCH, Evaluator, measure, score
 from runners.shards import ShardedTrainer, Shards
 from runners.warm import Memory, Warm
 from tasks.metrics.module import prepare as prepare_scoring
@@ -44,6 +44,8 @@ PERFECT_IS_CHEAP = ("classify", "span", "generate", "image")
 """Protocols whose perfect predictions are at hand; ``prompt`` asks code of lm-eval's tasks for every item."""
 CHECKED = 64
 """Items that metrics are tried on before training."""
+PROCESSOR_BATCH = 16
+"""Rows that a processor evaluates at once: more gain nothing there, and all are padded to the longest of them."""
 
 
 @dataclass
@@ -127,6 +129,12 @@ class Outcome:
         )
 
 
+def evaluator_for(spec: Spec, backbone: Backbone, device: str) -> Evaluator:
+    """Return what evaluates a run's models: in batches that suit the device, as no number hangs on their size."""
+    size = PROCESSOR_BATCH if device == "cpu" else EVALUATION_BATCH
+    return Evaluator(backbone.tokenizer, torch.device(device), frozen_dtype(spec, device), size)
+
+
 def execute(
     spec: Spec,
     warm: Warm,
@@ -163,7 +171,7 @@ def execute(
                 met = protocol_of(spec, name)
                 _check_metrics(spec.protocol, met, warm.encoded(part, met, backbone, spec))
         outcome.notes += _notes(spec, splits, train, validation, max_length(spec, backbone))
-    evaluator = Evaluator(backbone.tokenizer, torch.device(warm.device), frozen_dtype(spec, warm.device))
+    evaluator = evaluator_for(spec, backbone, warm.device)
     try:
         with outcome.phase("attach"):
             method, plan = attach(spec, backbone, len(train))

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from pydantic import JsonValue
 
 from harness import registry
@@ -29,9 +28,9 @@ from harness.record import TRAINED_FILE, Record
 from harness.splits import Part
 from runners import checkpoint
 from runners.answer_files import FORMS
+from runners.execute import evaluator_for
 from runners.export import refuse_content, restored
-from runners.prepare import frozen_dtype, max_length, protocol_of
-from runners.score import Evaluator
+from runners.prepare import max_length, protocol_of
 
 Kept = tuple[Record, Path]
 """A record, and the folder where its trained part lies."""
@@ -197,7 +196,7 @@ def _predictions(
     if not parts:
         return
     backbone, _ = restored(spec, checkpoint.load(kept[1]), device)
-    evaluator = Evaluator(backbone.tokenizer, torch.device(device), frozen_dtype(spec, device))
+    evaluator = evaluator_for(spec, backbone, device)
     for target, part in parts:
         protocol = protocol_of(spec, target.task)
         examples = protocol.encode(part, backbone.tokenizer, max_length(spec, backbone))

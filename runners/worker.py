@@ -141,11 +141,12 @@ def main() -> NoReturn:
     gc.disable()  # it would walk over the libraries' objects a thousand times as they load: a fifth of what that takes
     import torch
 
+    from runners.loading import UNUSED, without
     from runners.peers import Peers, device_of, home_of
     from runners.warm import Warm
     from tasks.metrics.module import prepare as prepare_scoring
 
-    with suppress(Exception):  # whatever a library raises as it loads, a run says so itself, in its record
+    with suppress(Exception), without(UNUSED):  # what a library raises as it loads, a run says in its record
         prepare_scoring()
     gc.freeze()  # and over all of them in every run
     gc.enable()

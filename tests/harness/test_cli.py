@@ -332,3 +332,17 @@ def test_a_rerun_of_a_finished_suite_loads_no_tensor_library(finished: Finished)
 def test_what_is_listed_is_what_python_sees() -> None:
     assert [row["name"] for row in listing.methods()] == list(registry.methods())
     assert [row["name"] for row in listing.tasks()] == list(registry.tasks())
+
+
+def test_a_command_leaves_nothing_to_look_for_at_its_end() -> None:
+    """Of what torch loads a collection takes a second, and a process that ends makes some."""
+    script = (
+        "import atexit, gc, sys\n"
+        "atexit.register(lambda: print('kept', gc.get_freeze_count(), 'left', len(gc.get_objects())))\n"
+        "from harness.cli import main\n"
+        "sys.argv = ['paretune', 'list', 'methods']\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    kept, left = map(int, re.findall(r"(?:kept|left) (\d+)", ended.stdout.splitlines()[-1]))
+    assert kept > 100 * left

