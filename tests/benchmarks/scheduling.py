@@ -1,6 +1,7 @@
 """What scheduling costs: runs that do nothing, and finished matrices that are planned again.
 
-``python -m tests.benchmarks.scheduling [--executor local] [--workers 2] 100 1000 10000`` prints one line for each size:
+``python -m tests.benchmarks.scheduling [--executor local] [--workers 2] 100 1000 10000`` prints one line for each size;
+``--nodes 4 --devices 16`` starts a simulated Ray cluster of so many nodes instead, and a worker for each device:
 
 - queue: milliseconds of the queue alone, for each run;
 - scheduler: milliseconds that the scheduler's process computes for each run, its messages and records included;
@@ -16,6 +17,8 @@ import argparse
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +27,7 @@ from runners.executor import executor
 from runners.queue import Queue
 from tests.benchmarks.finished import finish, matrix
 from tests.runners.idle import idle, specs
+from tests.runners.nodes import nodes
 from tests.runners.test_queue import drawn
 
 
@@ -63,17 +67,27 @@ def measure(num: int, folder: Path, **options: str | int | None) -> Costs:
 
 
 def main() -> None:
-    """Print the table."""
+    """Read what is asked, and print the table."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.scheduling")
     parser.add_argument("sizes", nargs="*", type=int, default=[100, 1000, 10000])
     parser.add_argument("--executor", default="local")
     parser.add_argument("--address")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--nodes", type=int)
+    parser.add_argument("--devices", type=int, default=1, help="of each node")
     asked = parser.parse_args()
+    with nodes(asked.nodes, asked.devices) if asked.nodes else nullcontext() as cluster:
+        options = {"executor": asked.executor, "address": asked.address, "workers": asked.workers}
+        if cluster:
+            options = {"executor": "ray", "address": cluster.address, "workers": None, "device": "auto"}
+        table(asked.sizes, options)
+
+
+def table(sizes: Sequence[int], options: Mapping[str, str | int | None]) -> None:
+    """Print it, line by line."""
     sys.stdout.write("   runs  queue ms  scheduler ms  wall ms  replan s  of computing s\n")
-    for num in asked.sizes:
+    for num in sizes:
         with tempfile.TemporaryDirectory() as folder:
-            options = {"executor": asked.executor, "address": asked.address, "workers": asked.workers}
             costs = measure(num, Path(folder), **options)
         queue, scheduler, wall, replan, computing = costs[1:]
         line = f"{num:>7}  {queue:8.3f}  {scheduler:12.2f}  {wall:7.2f}  {replan:8.2f}  {computing:14.2f}\n"

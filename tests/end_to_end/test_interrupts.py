@@ -44,11 +44,12 @@ class Day:
 class Scheduler:
     """A ``paretune run`` in a terminal of its own."""
 
-    def __init__(self, file: Path, out: Path, number: int) -> None:
+    def __init__(self, file: Path, out: Path, executor: str, number: int) -> None:
         self._text = file.with_name(f"printed{number}.txt")
+        asked = ["run", str(file), "--out", str(out), "--workers", "1", "--executor", executor]
         with self._text.open("wb") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "harness.cli", "run", str(file), "--out", str(out), "--workers", "1"],
+                [sys.executable, "-m", "harness.cli", *asked],
                 stdout=stream,
                 stderr=stream,
                 cwd=file.parent,
@@ -70,13 +71,15 @@ class Scheduler:
         os.killpg(self.process.pid, signal.SIGINT)
 
 
-@pytest.fixture(scope="module")
-def day(plugins: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
+@pytest.fixture(scope="module", params=["local", "ray"])
+def day(
+    request: pytest.FixtureRequest, plugins: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Day]:
     with ExitStack() as schedulers:
-        yield _live(tmp_path_factory.mktemp("day"), schedulers)
+        yield _live(tmp_path_factory.mktemp("day"), request.param, schedulers)
 
 
-def _live(folder: Path, schedulers: ExitStack) -> Day:
+def _live(folder: Path, executor: str, schedulers: ExitStack) -> Day:
     gate = Path(os.environ[GATE])
     file, out = write_suite(folder / "day.yaml", ["head_only", "waiting"], seeds=[0, 1]), folder / "out"
     day = Day(out, [run.spec for run in plan_suite(file, out=out).runs])
@@ -87,7 +90,7 @@ def _live(folder: Path, schedulers: ExitStack) -> Day:
         day.before.append(contents(out))
 
     gate.touch()
-    killed = schedulers.enter_context(Scheduler(file, out, 1))
+    killed = schedulers.enter_context(Scheduler(file, out, executor, 1))
     attempt = until(lambda: held(out, first), "the first step")
     worker = psutil.Process(read_started(attempt).owner.pid)
     killed.process.kill()
@@ -95,7 +98,7 @@ def _live(folder: Path, schedulers: ExitStack) -> Day:
     day.worker_ended = not psutil.wait_procs([worker], timeout=30)[1]
     note()
 
-    drained = schedulers.enter_context(Scheduler(file, out, 2))
+    drained = schedulers.enter_context(Scheduler(file, out, executor, 2))
     until(lambda: held(out, first, number=2), "the first step of the second attempt")
     drained.interrupt()
     until(lambda: "again to stop now" in drained.text(), "the answer to Ctrl-C")
@@ -108,7 +111,7 @@ def _live(folder: Path, schedulers: ExitStack) -> Day:
     note()
 
     gate.touch()
-    stopped = schedulers.enter_context(Scheduler(file, out, 3))
+    stopped = schedulers.enter_context(Scheduler(file, out, executor, 3))
     until(lambda: held(out, second), "the first step")
     stopped.interrupt()
     until(lambda: "again to stop now" in stopped.text(), "the answer to Ctrl-C")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 from collections import Counter
@@ -25,22 +24,16 @@ from runners.ray import demand, served, taken_along
 from tests.runners.conftest import SIX
 from tests.runners.faulty import GATE, suite
 from tests.runners.idle import idle, specs
+from tests.runners.nodes import add_node, nodes
 
 NODES = 4
-STORE = 80 << 20
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that runs nothing, and nodes of one core and one device that is not there."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "num_gpus": 0, "object_store_memory": STORE})
-    for _ in range(NODES):
-        made.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
-    yield made
-    made.shutdown()
+    with nodes(NODES) as made:
+        yield made
 
 
 def run(options: Options, asked: list[Spec], observe: Any = lambda spec, event: None) -> list[Record]:
@@ -74,7 +67,7 @@ def test_a_lost_node_costs_what_ran_on_it_which_is_run_again(
     # The held ones are the longest, so that each node gets one first.
     longest = [spec.model_copy(update={"training": spec.training.model_copy(update={"epochs": 9})}) for spec in holding]
     found = run(options, [*longest, *others], observe)
-    cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
+    add_node(cluster)
     assert Counter(record.status for record in found) == {"ok": NODES + 40, "lost": 1}
     (lost,) = [record for record in found if record.status == "lost"]
     assert lost.error is not None
@@ -103,7 +96,7 @@ def test_500_runs_that_do_nothing_and_20_real_ones_survive_the_loss_of_a_node_ea
         device = "auto" if name == "idle" else "cpu"
         options = idle(out, executor="ray", address=cluster.address, resources=asks, device=device, program=program)
         found = run(Options(**{**vars(options), "workers": None}), asked, observe)
-        cluster.add_node(num_cpus=1, num_gpus=1, object_store_memory=STORE)
+        add_node(cluster)
         assert Counter(record.status for record in found if record.status != "lost") == {"ok": len(asked)}
         assert len(found) - len(asked) <= 1
 
