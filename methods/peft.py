@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import functools
 import re
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -29,9 +28,10 @@ from harness.errors import NotApplicable
 from harness.method import Method, Plan
 from harness.random import Streams
 from methods.parts.peft_cards import SIZES, tuners, version
+from methods.parts.peft_reading import at_tokens, looking, minds_padding, uncached
 from methods.parts.peft_search import Knob, closest
 from methods.parts.peft_values import Values, divisors, sizes, values_model
-from methods.parts.peft_wrapping import classes, excess, inject, trained, unmergeable, way
+from methods.parts.peft_wrapping import classes, excess, inject, prepends, trained, unmergeable, way
 from methods.parts.skeleton import Skeleton
 from methods.parts.snapshot import Snapshot
 
@@ -175,22 +175,32 @@ class Bridge(Method):
         self._snapshot.restore()
         self._wrapped, self._own, self._outside = None, {}, []
 
-    @torch.no_grad()
     def _try(self, model: nn.Module) -> None:
-        """Find out whether the tuned model computes anything: some tuners know a few architectures only."""
-        device = next(model.parameters()).device
+        """Find out what the tuned model computes, and let it write: some tuners know a few architectures only."""
         halved = any(p.dtype == torch.bfloat16 and p.dim() > 1 for p in self._snapshot.parameters.values())
+        dtype = torch.bfloat16 if halved else torch.float32
+        example, own = _example(model), tuple(self._own.values())
         try:
-            with (
-                torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
-                torch.autocast(device.type, torch.bfloat16, enabled=halved),
-                warnings.catch_warnings(),
-            ):
-                warnings.simplefilter("ignore")  # what a first pass warns of is no part of a run
-                model(**{key: tensor.to(device) for key, tensor in _example(model).items()})
+            with looking(model, self._wrapped, dtype):
+                model(**example)
+                reads = "input_ids" in example and example["input_ids"].dim() == 2
+                lost = reads and minds_padding(model, own, dtype)
+                writes = hasattr(model, "generate") and unmergeable(self._wrapped) is not None
+                uneven = writes and minds_padding(model, own, dtype, before=True)
         except Exception as error:
             self.remove(model)
             raise self._refused(error) from error
+        if lost:
+            self.remove(model)
+            raise NotApplicable(f"{self.name}: what this model says of a text would hang on the padding beside it")
+        if writes:
+            vars(model)["generate"] = uncached(model.generate, self._uneven if uneven else None)  # type: ignore[arg-type]
+
+    def _uneven(self) -> NotApplicable:
+        return NotApplicable(
+            f"{self.name}: it puts a prompt before the padding of shorter texts, so that what a model writes after "
+            f"texts of different lengths would hang on the padding beside them"
+        )
 
     def _with(self, values: Values) -> BaseModel:
         """Return the configuration with these values, so that a record holds what was found."""
@@ -257,6 +267,7 @@ class Bridge(Method):
         # The wrapper of a tuner goes past the tuner's own forward pass, which is the one that hears of tasks.
         tuner = self._wrapped.base_model
         entry = tuner if asks and isinstance(tuner, BaseTuner) else self._wrapped
+        lengthens = prepends(self._wrapped)
 
         @functools.wraps(plain)
         def forward(*arguments: Any, **inputs: Any) -> Any:
@@ -266,12 +277,14 @@ class Bridge(Method):
                 return plain(*arguments, **inputs)
             for module in self._outside:
                 module.training = model.training
+            first = next(value for value in (*arguments, *inputs.values()) if isinstance(value, Tensor))
             if asks:  # a run trains on one task, the first
-                first = next(value for value in (*arguments, *inputs.values()) if isinstance(value, Tensor))
                 inputs["task_ids"] = torch.zeros(len(first), dtype=torch.long, device=first.device)
+            wanted = inputs.pop("logits_to_keep", 0) if lengthens else 0  # by places that the prompt would shift
             self._inside = True
             try:
-                return entry(*arguments, **inputs)
+                said = entry(*arguments, **inputs)
+                return at_tokens(said, first.shape[1], wanted) if lengthens else said
             finally:
                 self._inside = False
 
@@ -286,12 +299,12 @@ class _Outputs:
 
 
 def _example(model: Any) -> dict[str, Tensor]:
-    """Return inputs that a model of transformers understands."""
+    """Return inputs that a model of transformers understands, where it is."""
+    device = next(model.parameters()).device
     if model.main_input_name == "pixel_values":
         side = getattr(model.config, "image_size", 32)
-        return {"pixel_values": torch.zeros(1, model.config.num_channels, side, side)}
-    examples: dict[str, Tensor] = model.dummy_inputs
-    return examples
+        return {"pixel_values": torch.zeros(1, model.config.num_channels, side, side, device=device)}
+    return {name: tensor.to(device) for name, tensor in model.dummy_inputs.items()}
 
 
 def _numbers(values: Values, given: Values) -> dict[str, int | None]:

@@ -248,6 +248,33 @@ def _loss(case: Case) -> str:
     return said
 
 
+@torch.no_grad()
+def _apart(case: Case) -> str:
+    started = case.start()
+    with torch.enable_grad():
+        started.train(specimen.STEPS)
+    together = started.outputs()
+    allowed = TOLERANCE[started.dtype] * max(1.0, float(together.abs().max()))
+    for row, said in enumerate(together):
+        alone = started.logits(_row(started.batch, row))[0]
+        difference = float((alone - said).abs().max())
+        require(
+            difference <= allowed,
+            f"what it says of row {row} differs by {difference:.3g} without the rows and the padding beside it; "
+            f"{allowed:.3g} is allowed",
+        )
+    return f"{len(together)} rows say the same alone"
+
+
+def _row(batch: specimen.Batch, row: int) -> specimen.Batch:
+    """Return one row as a batch of its own, without padding."""
+    found = {name: tensor[row : row + 1] for name, tensor in batch.items()}
+    if "attention_mask" in found:
+        length = int(found["attention_mask"].sum())
+        found |= {name: found[name][:, :length] for name in ("input_ids", "attention_mask")}
+    return found
+
+
 def _config(case: Case) -> str:
     config = case.start().method.config
     again = type(config).model_validate(json.loads(config.model_dump_json()))
@@ -325,6 +352,7 @@ PROMISES: dict[str, Callable[[Case], str]] = {
     "detach": _detach,
     "same seed, same bits": _seed,
     "the loss falls": _loss,
+    "each row for itself": _apart,
     "configuration": _config,
     "stored bits": _stored,
     "sparsity": _sparsity,

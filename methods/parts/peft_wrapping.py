@@ -84,6 +84,13 @@ def classes(tuner: str) -> tuple[Any, Any]:
     return PEFT_TYPE_TO_CONFIG_MAPPING[kind], PEFT_TYPE_TO_TUNER_MAPPING[kind]
 
 
+def prepends(wrapped: Any) -> bool:
+    """Return whether a tuner puts a prompt, or what one would leave in the cache, before what a model reads."""
+    import peft
+
+    return isinstance(wrapped.active_peft_config, peft.PromptLearningConfig)
+
+
 def trained(wrapped: Any, head: frozenset[str]) -> dict[str, nn.Parameter]:
     """Return what peft made trainable outside the head, by name."""
     frozen = {  # facts beside the adapter, such as a current rank, which moving to another device would free

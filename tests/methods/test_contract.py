@@ -41,6 +41,7 @@ ALWAYS_KEPT = {
     "a foreign part is refused",
     "detach",
     "same seed, same bits",
+    "each row for itself",
     "configuration",
     "stored bits",
 }

@@ -1,0 +1,142 @@
+"""What a model tuned by peft makes of texts: outputs stand at its tokens, and rows know nothing of each other.
+
+Soft prompts lengthen what a model reads. peft leaves their places in the outputs, takes a row's last place for its last
+token, and numbers all places anew, the padding's too.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import inspect
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+STANDING = {"logits": 3, "start_logits": 2, "end_logits": 2}
+"""Outputs that have a place for each token, and their dimensions then."""
+TOKENS = range(5, 20)
+SHORT, LONG = 3, 5
+"""Tokens of the two rows that are read together."""
+NUDGE = 0.5
+"""Deviation of what is added to a tuner while it is looked at: many begin as no change at all."""
+TOLERANCE = {torch.float32: 5e-5, torch.bfloat16: 5e-2}
+"""By how much an output may differ, relative to the largest: rounding stays under 4e-6, what minds is over 4e-4."""
+
+
+def at_tokens(outputs: Any, length: int, wanted: int | Tensor = 0) -> Any:  # Any: an output of transformers
+    """Return the outputs without the places that soft prompts took before so many tokens.
+
+    Args:
+        outputs: of all places; changed in place.
+        length: of the tokens.
+        wanted: the places whose logits are asked for, as transformers' ``logits_to_keep``.
+    """
+    from transformers.modeling_utils import slice_logits_to_keep
+
+    for name, dimensions in STANDING.items():
+        value = outputs.get(name) if isinstance(outputs, Mapping) else None
+        if isinstance(value, Tensor) and value.dim() == dimensions:
+            own = value[:, -length:]
+            outputs[name] = slice_logits_to_keep(own, wanted) if name == "logits" else own
+    return outputs
+
+
+@contextmanager
+def looking(model: nn.Module, wrapped: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Let a model be run in evaluation mode without a trace.
+
+    Args:
+        model: the backbone.
+        wrapped: peft's wrapper of it.
+        dtype: that passes are computed in.
+    """
+    device = next(model.parameters()).device
+    modes = {module: module.training for module in [*model.modules(), *wrapped.modules()]}
+    wrapped.eval()
+    model.eval()
+    try:
+        with (
+            torch.no_grad(),
+            torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+            torch.autocast(device.type, torch.bfloat16, enabled=dtype == torch.bfloat16),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore")  # what a first pass warns of is no part of a run
+            yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
+
+
+@torch.no_grad()
+def minds_padding(model: nn.Module, own: Iterable[nn.Parameter], dtype: torch.dtype, *, before: bool = False) -> bool:
+    """Return whether what is said of a row changes where it is padded to the length of another.
+
+    Args:
+        model: reads ``input_ids`` (rows, length) in evaluation mode.
+        own: what is tuned; it is moved for the while, by torch's own generator.
+        dtype: that passes are computed in.
+        before: pad before the row and, where a model has numbers of places, count none for the padding.
+    """
+    kept = [(parameter, parameter.detach().clone()) for parameter in own]
+    pad = getattr(model.config, "pad_token_id", None)
+    row = [token for token in TOKENS if token != pad]
+    padding = [pad or 0] * (LONG - SHORT)
+    padded = [*padding, *row[:SHORT]] if before else [*row[:SHORT], *padding]
+    device = next(model.parameters()).device
+    together = torch.tensor([padded, row[SHORT : SHORT + LONG]], device=device)
+    mask = torch.ones_like(together)
+    places = slice(LONG - SHORT, LONG) if before else slice(0, SHORT)
+    mask[0] = 0
+    mask[0, places] = 1
+    numbered = before and "position_ids" in inspect.signature(type(model).forward).parameters
+    numbers = {"position_ids": (mask.cumsum(1) - 1).clamp(min=0)} if numbered else {}
+    try:
+        for parameter, _ in kept:
+            parameter.add_(NUDGE * torch.randn_like(parameter))
+        said = model(input_ids=together, attention_mask=mask, **numbers)
+        alone = model(input_ids=together[:1, places], attention_mask=mask[:1, places])
+    finally:
+        for parameter, value in kept:
+            parameter.copy_(value)
+    return any(
+        (one - other).abs().max() > TOLERANCE[dtype] * max(1.0, float(other.abs().max()))
+        for one, other in zip(_of_first(said, places), _of_first(alone, slice(None)), strict=True)
+    )
+
+
+def _of_first(outputs: Any, places: slice) -> list[Tensor]:  # Any: as above
+    """Return what outputs say of the first row, and of some of its places where they say something of each."""
+    found = [(name, outputs[name][0].float()) for name in STANDING if name in outputs]
+    return [value[places] if value.dim() + 1 == STANDING[name] else value for name, value in found]
+
+
+def uncached(generate: Callable[..., Any], refusal: Callable[[], Exception] | None) -> Callable[..., Any]:
+    """Return a model's ``generate`` that reads the whole text for every token: tuners know nothing of caches.
+
+    Args:
+        generate: the model's own.
+        refusal: makes what is raised where rows are padded; none where padding changes nothing.
+    """
+
+    @functools.wraps(generate)
+    def written(*arguments: Any, **inputs: Any) -> Any:
+        mask = inputs.get("attention_mask")
+        if refusal and mask is not None and not bool(mask.all()):
+            raise refusal()
+        config = copy.copy(inputs.get("generation_config"))
+        if config is None:
+            inputs["use_cache"] = False
+        else:
+            config.use_cache = False
+            inputs["generation_config"] = config
+        with warnings.catch_warnings():  # where no row is padded the places are what peft numbers them
+            warnings.filterwarnings("ignore", "Position ids are not supported", UserWarning)
+            return generate(*arguments, **inputs)
+
+    return written
