@@ -55,6 +55,8 @@ class Bridge(Method):
         self._advice: frozenset[str] = frozenset()
         self._answer: Any = None
         self._inside = False
+        self._lengthens = False
+        """Whether peft puts vectors of its own before those of the tokens."""
 
     @classmethod
     @functools.cache
@@ -183,18 +185,18 @@ class Bridge(Method):
         try:
             with looking(model, self._wrapped, dtype):
                 model(**example)
+                beside = unmergeable(self._wrapped) is not None  # what changes weights alone reads rows as before
                 reads = "input_ids" in example and example["input_ids"].dim() == 2
-                lost = reads and minds_padding(model, own, dtype)
-                writes = hasattr(model, "generate") and unmergeable(self._wrapped) is not None
-                uneven = writes and minds_padding(model, own, dtype, before=True)
+                lost = beside and reads and minds_padding(model, own, dtype)
         except Exception as error:
             self.remove(model)
             raise self._refused(error) from error
         if lost:
             self.remove(model)
             raise NotApplicable(f"{self.name}: what this model says of a text would hang on the padding beside it")
-        if writes:
-            vars(model)["generate"] = uncached(model.generate, self._uneven if uneven else None)  # type: ignore[arg-type]
+        if beside and hasattr(model, "generate"):
+            write: Any = model.generate
+            vars(model)["generate"] = uncached(write, self._uneven if self._lengthens else None)
 
     def _uneven(self) -> NotApplicable:
         return NotApplicable(
@@ -274,6 +276,7 @@ class Bridge(Method):
             if self._answer is not None:
                 return self._answer
             if self._inside:
+                self._lengthens |= inputs.get("inputs_embeds") is not None
                 return plain(*arguments, **inputs)
             for module in self._outside:
                 module.training = model.training
