@@ -44,7 +44,7 @@ class Day:
 class Scheduler:
     """A ``paretune run`` in a terminal of its own."""
 
-    def __init__(self, file: Path, out: Path, executor: str, number: int) -> None:
+    def __init__(self, file: Path, out: Path, number: int, executor: str = "local") -> None:
         self._text = file.with_name(f"printed{number}.txt")
         asked = ["run", str(file), "--out", str(out), "--workers", "1", "--executor", executor]
         with self._text.open("wb") as stream:
@@ -90,7 +90,7 @@ def _live(folder: Path, executor: str, schedulers: ExitStack) -> Day:
         day.before.append(contents(out))
 
     gate.touch()
-    killed = schedulers.enter_context(Scheduler(file, out, executor, 1))
+    killed = schedulers.enter_context(Scheduler(file, out, 1, executor))
     attempt = until(lambda: held(out, first), "the first step")
     worker = psutil.Process(read_started(attempt).owner.pid)
     killed.process.kill()
@@ -98,7 +98,7 @@ def _live(folder: Path, executor: str, schedulers: ExitStack) -> Day:
     day.worker_ended = not psutil.wait_procs([worker], timeout=30)[1]
     note()
 
-    drained = schedulers.enter_context(Scheduler(file, out, executor, 2))
+    drained = schedulers.enter_context(Scheduler(file, out, 2, executor))
     until(lambda: held(out, first, number=2), "the first step of the second attempt")
     drained.interrupt()
     until(lambda: "again to stop now" in drained.text(), "the answer to Ctrl-C")
@@ -111,7 +111,7 @@ def _live(folder: Path, executor: str, schedulers: ExitStack) -> Day:
     note()
 
     gate.touch()
-    stopped = schedulers.enter_context(Scheduler(file, out, executor, 3))
+    stopped = schedulers.enter_context(Scheduler(file, out, 3, executor))
     until(lambda: held(out, second), "the first step")
     stopped.interrupt()
     until(lambda: "again to stop now" in stopped.text(), "the answer to Ctrl-C")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from harness.errors import NotApplicable
 from harness.spec import Spec
 from harness.suite import parse
 from runners.export import export
-from runners.score import Evaluator
 from tests.runners.specs import fresh, run, spec
 
 TASK = "embedded/span"
@@ -76,7 +75,7 @@ def test_fish_with_expected_labels_does_not_apply() -> None:
 def test_the_score_does_not_depend_on_the_windows_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     outcomes = []
     for size in (1, 7):
-        monkeypatch.setattr("runners.execute.Evaluator", partial(Evaluator, batch_size=size))
+        monkeypatch.setattr("runners.execute.PROCESSOR_BATCH", size)
         outcomes.append(run(asked("head_only")))
     first, second = outcomes
     assert first.items is not None
