@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -31,7 +32,7 @@ from methods.parts.peft_cards import SIZES, tuners, version
 from methods.parts.peft_reading import at_tokens, looking, minds_padding, uncached
 from methods.parts.peft_search import Knob, closest
 from methods.parts.peft_values import Values, divisors, sizes, values_model
-from methods.parts.peft_wrapping import classes, excess, inject, prepends, trained, unmergeable, way
+from methods.parts.peft_wrapping import classes, excess, inject, trained, unmergeable, way
 from methods.parts.skeleton import Skeleton
 from methods.parts.snapshot import Snapshot
 
@@ -106,6 +107,9 @@ class Bridge(Method):
             with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
                 torch.manual_seed(streams.integer("init", self.name))
                 self._wrapped = inject(self.tuner, values, model, plan).model
+        except torch.OutOfMemoryError:
+            self._snapshot.restore()
+            raise
         except Exception as error:
             self._snapshot.restore()
             raise self._refused(error) from error
@@ -183,17 +187,22 @@ class Bridge(Method):
         dtype = torch.bfloat16 if halved else torch.float32
         example, own = _example(model), tuple(self._own.values())
         try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                beside = unmergeable(self._wrapped) is not None  # what changes weights alone reads rows as before
             with looking(model, self._wrapped, dtype):
                 model(**example)
-                beside = unmergeable(self._wrapped) is not None  # what changes weights alone reads rows as before
                 reads = "input_ids" in example and example["input_ids"].dim() == 2
                 lost = beside and reads and minds_padding(model, own, dtype)
+        except torch.OutOfMemoryError:
+            self.remove(model)
+            raise
         except Exception as error:
             self.remove(model)
             raise self._refused(error) from error
         if lost:
             self.remove(model)
-            raise NotApplicable(f"{self.name}: what this model says of a text would hang on the padding beside it")
+            raise NotApplicable(f"{self.name}: what this model says of a text would depend on the padding beside it")
         if beside and hasattr(model, "generate"):
             write: Any = model.generate
             vars(model)["generate"] = uncached(write, self._uneven if self._lengthens else None)
@@ -201,7 +210,7 @@ class Bridge(Method):
     def _uneven(self) -> NotApplicable:
         return NotApplicable(
             f"{self.name}: it puts a prompt before the padding of shorter texts, so that what a model writes after "
-            f"texts of different lengths would hang on the padding beside them"
+            f"texts of different lengths would depend on the padding beside them"
         )
 
     def _with(self, values: Values) -> BaseModel:
@@ -269,7 +278,6 @@ class Bridge(Method):
         # The wrapper of a tuner goes past the tuner's own forward pass, which is the one that hears of tasks.
         tuner = self._wrapped.base_model
         entry = tuner if asks and isinstance(tuner, BaseTuner) else self._wrapped
-        lengthens = prepends(self._wrapped)
 
         @functools.wraps(plain)
         def forward(*arguments: Any, **inputs: Any) -> Any:
@@ -283,11 +291,14 @@ class Bridge(Method):
             first = next(value for value in (*arguments, *inputs.values()) if isinstance(value, Tensor))
             if asks:  # a run trains on one task, the first
                 inputs["task_ids"] = torch.zeros(len(first), dtype=torch.long, device=first.device)
-            wanted = inputs.pop("logits_to_keep", 0) if lengthens else 0  # by places that the prompt would shift
+            wanted = inputs.get("logits_to_keep", 0)
+            places = self._lengthens and isinstance(wanted, Tensor)  # the prompt would shift them; the last stay last
+            if places:
+                del inputs["logits_to_keep"]
             self._inside = True
             try:
                 said = entry(*arguments, **inputs)
-                return at_tokens(said, first.shape[1], wanted) if lengthens else said
+                return at_tokens(said, first.shape[1], wanted if places else 0) if self._lengthens else said
             finally:
                 self._inside = False
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from pydantic import JsonValue
 from torch import nn
 
@@ -84,13 +85,6 @@ def classes(tuner: str) -> tuple[Any, Any]:
     return PEFT_TYPE_TO_CONFIG_MAPPING[kind], PEFT_TYPE_TO_TUNER_MAPPING[kind]
 
 
-def prepends(wrapped: Any) -> bool:
-    """Return whether a tuner puts a prompt, or what one would leave in the cache, before what a model reads."""
-    import peft
-
-    return isinstance(wrapped.active_peft_config, peft.PromptLearningConfig)
-
-
 def trained(wrapped: Any, head: frozenset[str]) -> dict[str, nn.Parameter]:
     """Return what peft made trainable outside the head, by name."""
     frozen = {  # facts beside the adapter, such as a current rank, which moving to another device would free
@@ -141,7 +135,9 @@ def unmergeable(wrapped: Any) -> str | None:
         for layer in _kinds(tuner):
             layer.merge(adapter_names=[])  # merges nothing: what peft has not written refuses at once
             copy.deepcopy(layer).merge()
-    except (NotImplementedError, ValueError, TypeError) as error:
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError) as error:  # not written, or not for these weights' type
         return str(error)
     return None
 

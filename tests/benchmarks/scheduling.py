@@ -76,6 +76,8 @@ def main() -> None:
     parser.add_argument("--nodes", type=int)
     parser.add_argument("--devices", type=int, default=1, help="of each node")
     asked = parser.parse_args()
+    if asked.nodes and (asked.address or asked.executor != "local"):
+        parser.error("--nodes starts a Ray cluster of its own; leave --executor and --address out")
     with nodes(asked.nodes, asked.devices) if asked.nodes else nullcontext() as cluster:
         options = {"executor": asked.executor, "address": asked.address, "workers": asked.workers}
         if cluster:
@@ -84,7 +86,7 @@ def main() -> None:
 
 
 def table(sizes: Sequence[int], options: Mapping[str, str | int | None]) -> None:
-    """Print it, line by line."""
+    """Print what matrices of these sizes cost, a line for each as soon as it is known."""
     sys.stdout.write("   runs  queue ms  scheduler ms  wall ms  replan s  of computing s\n")
     for num in sizes:
         with tempfile.TemporaryDirectory() as folder:

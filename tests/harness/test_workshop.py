@@ -28,7 +28,7 @@ def test_check_prints_a_line_per_promise_and_exits_with_0() -> None:
     called = call("check", "method", "head_only")
     assert called.code == 0, called.err
     lines = called.out.splitlines()
-    assert lines[0] == "head_only on tiny:bert: 13 kept, 0 broken, 2 not applicable"
+    assert lines[0] == "head_only on tiny:bert: 14 kept, 0 broken, 2 not applicable"
     assert [re.split(r"  +", line.strip())[1] for line in lines[1:]] == ["card", *PROMISES]
     assert re.search(r"^  n\.a\.    budget +the method has one size$", called.out, re.MULTILINE)
     assert re.search(r"^  kept    count +0 scalars$", called.out, re.MULTILINE)
@@ -135,7 +135,7 @@ def test_new_writes_a_package_outside_of_a_checkout_that_keeps_every_promise(tmp
     with installed(site):
         checked = call("check", "method", "my_scale", "--backbone", "tiny:gpt2")
         assert checked.code == 0, checked.out
-        assert checked.out.startswith("my_scale on tiny:gpt2: 13 kept, 0 broken, 2 not applicable")
+        assert checked.out.startswith("my_scale on tiny:gpt2: 14 kept, 0 broken, 2 not applicable")
         assert pytest.main(["-q", "-p", "no:cacheprovider", "--import-mode=importlib", str(package / "tests")]) == 0
 
 

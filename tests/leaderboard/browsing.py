@@ -59,9 +59,10 @@ def chromium() -> Iterator[Browser]:
 
 def expect(what: Any) -> Any:  # Any: as above
     """Return Playwright's assertion that waits; `wait_for_function` looks twice only where a page allows `eval`."""
-    from playwright.sync_api import expect
+    from playwright.sync_api import expect as waiting
 
-    return expect(what)
+    waiting.set_options(timeout=30_000)
+    return waiting(what)
 
 
 class Watched:

@@ -141,7 +141,7 @@ def test_a_tuner_keeps_every_promise_or_is_refused_in_pefts_own_words(name: str)
     if name in DEAD:
         assert found.startswith("idle: "), "one whose scalars all move leaves the table"
     elif name in MINDS_PADDING:
-        assert found == f"refused: {name}: what this model says of a text would hang on the padding beside it"
+        assert found == f"refused: {name}: what this model says of a text would depend on the padding beside it"
     else:
         assert found == "kept" or re.match(f"refused: {name}: peft (raises|\\S+ switches nothing)", found), found
 

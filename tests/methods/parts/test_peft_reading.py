@@ -13,7 +13,7 @@ from harness.backbone import Backbone, locate
 from harness.decoding import Search, continuations
 from harness.errors import NotApplicable
 from harness.protocol import meet
-from methods.parts.peft_reading import at_tokens, minds_padding
+from methods.parts.peft_reading import at_tokens, looking, minds_padding
 from runners.specimen import Specimen, start
 
 NAMES = sorted(name for name, entry in registry.methods().items() if entry.module == "methods.peft")
@@ -21,9 +21,9 @@ GREEDY = Search(num_beams=1, length_penalty=1.0, no_repeat_ngram_size=0, max_new
 EVEN, UNEVEN = [[5, 6, 7, 8], [9, 10, 11, 12]], [[5, 6, 7, 8], [9, 10, 11]]
 
 
-def backbone(reference: str, task: str, protocol: str) -> Backbone:
+def backbone(reference: str, task: str, protocol: str, dtype: torch.dtype = torch.float32) -> Backbone:
     loaded = meet(protocol, registry.load_task(task, protocol).card).load(locate(reference))
-    loaded.place("cpu", torch.float32)
+    loaded.place("cpu", dtype)
     return loaded
 
 
@@ -62,7 +62,7 @@ def test_a_tuned_model_writes_what_it_would_of_the_whole_text_or_refuses_uneven_
             try:
                 found = continuations(model, prompts, GREEDY, torch.device("cpu"))
             except NotApplicable as error:
-                refused.add((name, prompts is UNEVEN, "texts of different lengths would hang on" in str(error)))
+                refused.add((name, prompts is UNEVEN, "texts of different lengths would depend on" in str(error)))
                 continue
             assert found == [written(model, prompt) for prompt in prompts], name
             compared.add(name)
@@ -102,20 +102,45 @@ def test_only_outputs_with_a_place_for_each_token_are_cut() -> None:
     assert at_tokens(classes, 4).logits.shape == (1, 6)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize(
     ("name", "reference"),
     [("peft/p_tuning", "tiny:gpt2"), ("peft/prompt_tuning", "tiny:llama"), ("peft/lily", "tiny:bert")],
 )
-def test_a_tuner_that_reads_the_padding_is_refused_and_leaves_no_trace(name: str, reference: str) -> None:
-    loaded = backbone(reference, "embedded/polarity", "classify")
-    with pytest.raises(NotApplicable, match=f"{name}: what this model says of a text would hang on the padding"):
+def test_a_tuner_that_reads_the_padding_is_refused_and_leaves_no_trace(
+    name: str, reference: str, dtype: torch.dtype
+) -> None:
+    loaded = backbone(reference, "embedded/polarity", "classify", dtype)
+    with pytest.raises(NotApplicable, match=f"{name}: what this model says of a text would depend on the padding"):
         start(name, loaded, length=8)
     assert loaded.changed() == []
     start("peft/lora", loaded, length=8)
 
 
-def test_looking_at_a_tuner_moves_nothing() -> None:
-    started = moved("peft/lora", backbone("tiny:bert", "embedded/polarity", "classify"))
-    before = started.tensors()
-    assert not minds_padding(started.model, started.method.own_parameters().values(), torch.float32)
-    assert all(torch.equal(tensor, before[name]) for name, tensor in started.tensors().items())
+@pytest.mark.parametrize("reference", ["tiny:bert", "tiny:llama"])
+def test_what_applies_to_a_backbone_applies_to_its_bf16_weights(reference: str) -> None:
+    def refusals(dtype: torch.dtype) -> dict[str, str]:
+        found = {}
+        for name in NAMES:
+            try:
+                start(name, backbone(reference, "embedded/polarity", "classify", dtype), length=8)
+            except NotApplicable as error:
+                found[name] = str(error)
+        return found
+
+    whole, halved = refusals(torch.float32), refusals(torch.bfloat16)
+    assert halved.keys() == whole.keys(), [halved.get(name) for name in halved.keys() ^ whole.keys()]
+    assert len(whole) < len(NAMES) / 2
+
+
+@pytest.mark.parametrize("name", ["peft/prompt_tuning", "peft/shadow"])
+def test_looking_at_a_tuner_moves_nothing(name: str) -> None:
+    started = moved(name, backbone("tiny:llama", "embedded/record", "generate"))
+    started.model.train()
+    before, drawn = started.method.state(), torch.get_rng_state()
+    with looking(started.model, started.model, torch.float32):
+        assert not started.model.training
+        assert not minds_padding(started.model, started.method.own_parameters().values(), torch.float32)
+    assert all(module.training for module in started.model.modules())
+    assert torch.equal(torch.get_rng_state(), drawn)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in started.method.state().items())
