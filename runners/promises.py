@@ -29,7 +29,7 @@ SHARE = 10
 """A method that has no size of its own is checked at the SHARE-th part of the backbone's scalars."""
 LOSS_STEPS, LOSS_RATE, LOSS_FALL = 50, 1e-2, 0.9
 TOLERANCE = {torch.float32: 1e-5, torch.bfloat16: 2e-2}
-"""By how much outputs may differ after merging, or without other rows, relative to the largest; bf16 is rounded anew."""
+"""By how much outputs may differ after merging, or without other rows, relative to the largest; bf16 is rounded."""
 IDENTITY = {torch.float32: 1e-6, torch.bfloat16: 5e-3}
 """By how much outputs may differ at the start; a tensor that is trained whole is no longer summed in bf16 but fp32."""
 INDICES = "@indices"
