@@ -58,6 +58,8 @@ class Bridge(Method):
         self._inside = False
         self._lengthens = False
         """Whether peft puts vectors of its own before those of the tokens."""
+        self._beside: str | None = None
+        """Why it cannot be merged, or null."""
 
     @classmethod
     @functools.cache
@@ -164,16 +166,15 @@ class Bridge(Method):
         return loss if loss.requires_grad else None
 
     def merge(self, model: nn.Module) -> None:
-        reason = unmergeable(self._wrapped)
-        if reason is not None:
-            raise NotApplicable(f"{self.name} cannot be merged: {reason}")
+        if self._beside is not None:
+            raise NotApplicable(f"{self.name} cannot be merged: {self._beside}")
         self._wrapped.base_model.merge_and_unload()
         vars(model).pop("forward")
         for name in ("peft_config", "_hf_peft_config_loaded"):
             vars(model).pop(name, None)
 
     def extra_at_inference(self) -> int:
-        if unmergeable(self._wrapped) is None:
+        if self._beside is None:
             return 0
         return sum(parameter.numel() for parameter in self._own.values())
 
@@ -189,11 +190,12 @@ class Bridge(Method):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                beside = unmergeable(self._wrapped) is not None  # what changes weights alone reads rows as before
+                self._beside = unmergeable(self._wrapped)
             with looking(model, self._wrapped, dtype):
                 model(**example)
                 reads = "input_ids" in example and example["input_ids"].dim() == 2
-                lost = beside and reads and minds_padding(model, own, dtype)
+                # What changes weights alone reads rows as the backbone does.
+                lost = self._beside is not None and reads and minds_padding(model, own, dtype)
         except torch.OutOfMemoryError:
             self.remove(model)
             raise
@@ -203,7 +205,7 @@ class Bridge(Method):
         if lost:
             self.remove(model)
             raise NotApplicable(f"{self.name}: what this model says of a text would depend on the padding beside it")
-        if beside and hasattr(model, "generate"):
+        if self._beside is not None and hasattr(model, "generate"):
             write: Any = model.generate
             vars(model)["generate"] = uncached(write, self._uneven if self._lengthens else None)
 
